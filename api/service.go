@@ -1,0 +1,58 @@
+// Package api is the HTTP edge: Huma operations, one file a resource. An
+// operation decodes, makes one call of Service, and encodes; one table turns
+// domain error codes into statuses.
+package api
+
+import (
+	"context"
+	"time"
+
+	"github.com/parkinglot/parkinglot/internal/domain"
+	"github.com/parkinglot/parkinglot/internal/plan"
+	"github.com/parkinglot/parkinglot/internal/store"
+)
+
+// Service is everything the edge asks of the program. Errors a client can act on
+// are *domain.Error; an unknown pool or task is CodeUnknownPool or CodeUnknownTask,
+// a backend that does not answer CodeUnavailable with RetryAfter.
+type Service interface {
+	// Submit decides all tasks in as few turns as possible and answers each, in order.
+	// The error is for the call as a whole; what is wrong with one task is in its Answer.
+	Submit(ctx context.Context, pool domain.PoolID, tasks []plan.Submit) ([]plan.Answer, error)
+	// Task returns the newest submission of a task id. It holds the answer for at most
+	// wait until the task is terminal; 0 answers at once.
+	Task(ctx context.Context, pool domain.PoolID, id domain.TaskID, wait time.Duration) (TaskView, error)
+	Tasks(ctx context.Context, filter store.TaskFilter) ([]domain.Task, error)
+	// Cancel drops a queued task or asks a running one to stop; a terminal one is
+	// answered as it is.
+	Cancel(ctx context.Context, pool domain.PoolID, id domain.TaskID, actor string) (domain.Task, error)
+	// CancelLabelled cancels every live task with the label and returns how many.
+	CancelLabelled(ctx context.Context, pool domain.PoolID, key, value, actor string) (int, error)
+	// Force settles a task by an operator's hand.
+	Force(ctx context.Context, pool domain.PoolID, force plan.Force) (domain.Task, error)
+
+	Pools(ctx context.Context) ([]store.PoolView, error)
+	Pool(ctx context.Context, id domain.PoolID) (store.PoolView, error)
+	ChangePool(ctx context.Context, id domain.PoolID, change plan.PoolChange) (store.PoolView, error)
+
+	// Messages reads a mailbox across all backends. It holds an empty answer for at
+	// most wait.
+	Messages(ctx context.Context, filter store.MailboxFilter, wait time.Duration) ([]domain.Message, error)
+	// Events reads the audit trail across all backends.
+	Events(ctx context.Context, filter store.EventFilter) ([]domain.Event, error)
+
+	// Ready returns what keeps the program from serving; nothing: it is ready.
+	Ready(ctx context.Context) []Problem
+}
+
+// TaskView is a task and its place in the queue.
+type TaskView struct {
+	domain.Task
+	Position int64 // 1 for the next to start; 0: not in the order, or too far back to count
+}
+
+// Problem is one thing that keeps the program from being ready.
+type Problem struct {
+	Component string `json:"component"` // "postgres", "file", "pool llm", …
+	Message   string `json:"message"`
+}

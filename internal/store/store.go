@@ -1,0 +1,247 @@
+// Package store is the seam between the program and its backends: one
+// interface, and what each method promises. The dialects (postgres, sqlite)
+// implement it and do not know each other; storetest holds the conformance
+// suite that every dialect passes.
+//
+// Every method takes a context and puts a timeout of its own on what it asks of
+// the database. Methods are safe for concurrent use. Every method may return
+// ErrUnavailable (wrapped) when the backend does not answer; what else it may
+// return is said with it. Times are UTC, truncated to the microsecond.
+package store
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/parkinglot/parkinglot/internal/domain"
+	"github.com/parkinglot/parkinglot/internal/plan"
+)
+
+// Errors of the seam. Dialects wrap them with context.
+var (
+	// ErrUnavailable: the backend cannot be reached, is shutting down or timed
+	// out. Nothing was written; trying again later is right.
+	ErrUnavailable = errors.New("backend unavailable")
+	// ErrCommitUnknown: the connection was lost while committing. Ask
+	// TurnCommitted before the next turn.
+	ErrCommitUnknown = errors.New("commit outcome unknown")
+	// ErrData: the database refused a value (SQLSTATE class 22 or 23, a SQLite
+	// constraint). Nothing was written; one request of the turn is the cause.
+	ErrData = errors.New("data refused by the backend")
+	// ErrGuard: a guarded write met a row that was not as the turn had read it,
+	// or a row that somebody else holds locked. Nothing was written; turn again.
+	ErrGuard = errors.New("row changed under the turn")
+	// ErrNotFound: no such row.
+	ErrNotFound = errors.New("not found")
+	// ErrSchema: the schema is behind or ahead of this program.
+	ErrSchema = errors.New("schema version mismatch")
+)
+
+// Store is one backend.
+type Store interface {
+	Turns
+	Pools
+	Tasks
+	Audit
+	Mailboxes
+	Workers
+
+	// Backend says which it is.
+	Backend() domain.Backend
+	// Ping asks the backend for an answer.
+	Ping(ctx context.Context) error
+	// Close releases connections and locks. Nothing may be called after it.
+	Close() error
+}
+
+// TurnSpec is what Turns.Turn needs from its caller.
+type TurnSpec struct {
+	Pool domain.PoolID
+	// Gather returns everything to decide in this turn. It is called before the
+	// first read; when the lock had to be waited for it is called once more,
+	// after the lock was granted, and then returns what came since as well (the
+	// same requests first, in the same order).
+	Gather func() *plan.Requests
+	// Decide is plan.Turn, or a test's stand-in. Called once, under the lock.
+	Decide func(plan.Snapshot, *plan.Requests) plan.Decisions
+}
+
+// Turns takes turns: the only writes to queue, counters and audit of a pool.
+type Turns interface {
+	// Turn runs one transaction: locks the pool, reads a snapshot, decides, and
+	// writes all decisions or none. It returns the decisions once they are
+	// durable. Decisions.Idle rolls back. RiverJobID of what a worker pool
+	// started is filled in. On an error the decisions are returned as well when
+	// Decide was reached, so that an unknown commit can be resolved.
+	//
+	// Errors: ErrNotFound (no such pool), ErrUnavailable, ErrCommitUnknown,
+	// ErrData, ErrGuard.
+	Turn(ctx context.Context, spec TurnSpec) (plan.Decisions, error)
+	// TurnCommitted reports whether turn turnNo of the pool exists and is turnID.
+	TurnCommitted(ctx context.Context, pool domain.PoolID, turnNo int64, turnID string) (bool, error)
+	// PruneTurns deletes turn rows older than the newest keep, at most 10,000 a call.
+	PruneTurns(ctx context.Context, pool domain.PoolID, keep int64) (int64, error)
+	// Reconcile counts the rows and compares them with the counters, in one
+	// snapshot. No error and no differences: they agree.
+	Reconcile(ctx context.Context, pool domain.PoolID) ([]Difference, error)
+}
+
+// Difference is a counter that does not equal the rows it counts.
+type Difference struct {
+	What    string // "active_units", "running", "queued", "waiting", "tenant acme active_units", …
+	Counter int64
+	Rows    int64
+}
+
+// PoolView is a pool as a reader sees it, in one snapshot.
+type PoolView struct {
+	domain.Pool
+	domain.Counters
+	OldestQueuedAt *time.Time // CreatedAt of the oldest queued task; nil: none queued
+}
+
+// Pools reads pools, and creates them.
+type Pools interface {
+	// CreatePool stores the pool with Version 1 and its first counters when no
+	// pool of that id is there; else it changes nothing. It returns the stored pool.
+	// A change of a stored pool is a turn's business (plan.PoolChange).
+	CreatePool(ctx context.Context, pool domain.Pool, now time.Time) (domain.Pool, error)
+	// Pool returns one pool. ErrNotFound.
+	Pool(ctx context.Context, id domain.PoolID) (PoolView, error)
+	// ListPools returns all pools by id.
+	ListPools(ctx context.Context) ([]PoolView, error)
+	// TenantUsages returns the usage rows of a pool by tenant.
+	TenantUsages(ctx context.Context, id domain.PoolID) ([]domain.TenantUsage, error)
+}
+
+// TaskFilter selects tasks; zero fields do not select.
+type TaskFilter struct {
+	Pool   domain.PoolID
+	Status domain.Status
+	Tenant domain.Tenant
+	Label  [2]string    // key, value
+	Before domain.JobID // exclusive; 0: from the newest
+	Limit  int          // 1–1000
+}
+
+// Tasks reads tasks.
+type Tasks interface {
+	// Task returns the newest row of a task id with labels and result, without
+	// payload. ErrNotFound.
+	Task(ctx context.Context, pool domain.PoolID, id domain.TaskID) (domain.Task, error)
+	// ListTasks returns tasks newest first, with labels, without payload and result.
+	ListTasks(ctx context.Context, f TaskFilter) ([]domain.Task, error)
+	// Attempt returns the task of a live attempt (running, that attempt) with its
+	// payload. ErrNotFound: the attempt is not live (any more).
+	Attempt(ctx context.Context, ref domain.Ref) (domain.Task, error)
+	// Payloads returns the payloads of the jobs of one pool, by job id. Jobs without
+	// payload are absent.
+	Payloads(ctx context.Context, pool domain.PoolID, jobs []domain.JobID) (map[domain.JobID][]byte, error)
+	// Position returns the exact place in the queue, 1 for the next, 0 when the task
+	// is not in the order. It counts at most limit rows and returns limit+1 when
+	// there are more ahead.
+	Position(ctx context.Context, pool domain.PoolID, job domain.JobID, limit int64) (int64, error)
+	// Held returns the running tasks of a pool with holder (empty holder: all), by job
+	// id, after exclusive, at most limit; light.
+	Held(ctx context.Context, pool domain.PoolID, holder domain.WorkerID, after domain.JobID, limit int) ([]domain.Task, error)
+}
+
+// EventFilter selects audit events; zero fields do not select.
+type EventFilter struct {
+	Pool    domain.PoolID
+	TaskID  domain.TaskID
+	Tenant  domain.Tenant
+	Kind    domain.EventKind
+	Subject string
+	From    time.Time // inclusive
+	To      time.Time // exclusive
+	Cursor  domain.Cursor
+	Limit   int // 1–500 at the edge; dialects serve up to 10,000
+}
+
+// Audit reads the trail.
+type Audit interface {
+	// Events returns events after the cursor, merged by (At, Source, Seq); within
+	// a source always by Seq, without a gap unless the filter makes one.
+	Events(ctx context.Context, f EventFilter) ([]domain.Event, error)
+	// EnsureAudit makes room for events of the days from now on (partitions, where
+	// the dialect has them).
+	EnsureAudit(ctx context.Context, now time.Time) error
+}
+
+// MailboxFilter selects messages.
+type MailboxFilter struct {
+	Tenant    domain.Tenant
+	AllUsers  bool      // the key "_": every message of the tenant
+	UserID    string    // else this user's, all sessions …
+	SessionID *string   // … or this session only
+	Since     time.Time // inclusive on CreatedAt; zero: from the beginning
+	Cursor    domain.Cursor
+	Limit     int // 1–500
+}
+
+// Mailboxes reads and delivers outcomes.
+type Mailboxes interface {
+	// Messages returns messages after the cursor, merged by (CreatedAt, Source, Seq);
+	// within a source always by Seq. A message that commits late is after every cursor
+	// handed out before.
+	Messages(ctx context.Context, f MailboxFilter) ([]domain.Message, error)
+	// PutMessages stores messages that came through another backend's outbox. One
+	// that is already there is left as it is.
+	PutMessages(ctx context.Context, messages []domain.Message) error
+	// Outbox returns messages waiting to go to another backend, by source and Seq.
+	Outbox(ctx context.Context, limit int) ([]domain.Message, error)
+	// OutboxDone removes delivered messages from the outbox.
+	OutboxDone(ctx context.Context, messages []domain.Message) error
+}
+
+// Worker is a process that holds tasks or takes turns: a row of pl_workers.
+type Worker struct {
+	ID          domain.WorkerID // one incarnation; never used again after its death
+	Role        string          // "serve" or "work"
+	Host        string
+	PID         int
+	StartedAt   time.Time
+	HeartbeatAt time.Time
+	DeadAt      *time.Time
+}
+
+// Workers keeps the register of processes.
+type Workers interface {
+	// Heartbeat inserts or refreshes the worker's row at now (zero: the backend's clock).
+	// It returns domain.CodeConflict as ErrGuard when the incarnation was marked dead.
+	Heartbeat(ctx context.Context, w Worker, now time.Time) error
+	// ListWorkers returns the register, the living first.
+	ListWorkers(ctx context.Context) ([]Worker, error)
+	// Reap marks workers dead whose heartbeat is older than ttl at now (zero: the
+	// backend's clock), under a lock that only one process gets at a time (others get
+	// nothing and no error), and returns all dead whose row is still there.
+	Reap(ctx context.Context, ttl time.Duration, now time.Time) ([]Worker, error)
+	// Orphans returns running tasks of the pool whose holder is dead or unknown, by job
+	// id, after exclusive, at most limit; light. For a worker pool the holder is who
+	// attempts the River job; one that nobody has attempted yet is no orphan.
+	Orphans(ctx context.Context, pool domain.PoolID, after domain.JobID, limit int) ([]domain.Task, error)
+	// Forget removes workers that ended on purpose or are dead and hold nothing.
+	Forget(ctx context.Context, id domain.WorkerID) error
+}
+
+// Wake is a hint from one process to the others.
+type Wake struct {
+	Pool  domain.PoolID `json:"p"`
+	Turn  bool          `json:"t,omitempty"` // take a turn: something may start or a timer moved
+	Stop  bool          `json:"s,omitempty"` // a running task was asked to stop: look at what you hold
+	Ended bool          `json:"e,omitempty"` // tasks ended: wake waiters and mailbox readers
+}
+
+// Waker carries hints between processes on one backend. Losing one costs the
+// safety poll, never correctness. Only Postgres has other processes.
+type Waker interface {
+	// Wake tells the other processes, coalesced, outside any transaction. It does
+	// nothing while no other process is registered.
+	Wake(ctx context.Context, hints []Wake) error
+	// Listen calls hear for every hint of another process until ctx ends, with one
+	// connection of its own. After every (re)connect it calls hear with a zero Wake:
+	// look at everything.
+	Listen(ctx context.Context, hear func(Wake)) error
+}
