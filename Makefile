@@ -1,0 +1,45 @@
+# One line of help a target: the text behind "##".
+
+SQLC      := go run github.com/sqlc-dev/sqlc/cmd/sqlc@v1.31.1
+LINT      := go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+GOTESTSUM := go run gotest.tools/gotestsum@v1.13.0 --format pkgname-and-test-fails
+
+# The packages whose tests are about concurrency.
+RACE := ./internal/plan/... ./internal/scheduler/... ./internal/store/... ./internal/runtime/... ./internal/app/... ./workers/... ./api/...
+
+.PHONY: help run test test/race test/image test/postgres lint generate verify bench load
+
+help: ## print this list
+	@awk -F ':.*## ' '/^[a-z\/]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+run: ## serve on 127.0.0.1:8080 with the embedded backend, rows in ./data
+	go run ./cmd/parkinglot serve
+
+test: test/postgres ## run every test, on all three backends
+	$(GOTESTSUM) -- -timeout 20m ./...
+
+test/race: test/postgres ## run the tests of the concurrent packages under the race detector
+	$(GOTESTSUM) -- -race -timeout 25m $(RACE)
+
+test/postgres: ## see to it that the tests have a Postgres: a DSN, a container image, or installed binaries
+	@.ci/ensure-postgres
+
+test/image: ## build the Postgres images for testcontainers from Debian packages (root, debootstrap, Docker)
+	internal/dbtest/image/build.sh 15
+	internal/dbtest/image/build.sh 17
+
+lint: ## run all linters
+	$(LINT) run ./...
+
+generate: ## write generated code anew: queries, OpenAPI document, client
+	$(SQLC) generate
+	go generate ./...
+
+verify: ## check that what is generated is fresh and that go.mod is tidy
+	.ci/verify
+
+bench: ## measure lifecycles beside River alone on a Postgres of its own; writes docs/benchmarks.md
+	go run ./internal/bench/cmd
+
+load: ## 20,000 submissions from 64 connections on each backend, proven by the history checker
+	go run ./internal/loadtest/cmd
