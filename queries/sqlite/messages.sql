@@ -1,0 +1,39 @@
+-- name: InsertMessage :exec
+INSERT INTO pl_mailbox_messages (
+    source, seq, tenant, user_id, session_id, pool_id, task_id, job_id, submission,
+    status, reason_code, reason, payload, created_at
+) VALUES (
+    sqlc.arg(source), sqlc.arg(seq), sqlc.arg(tenant), sqlc.arg(user_id), sqlc.arg(session_id), sqlc.arg(pool_id),
+    sqlc.arg(task_id), sqlc.arg(job_id), sqlc.arg(submission), sqlc.arg(status), sqlc.arg(reason_code), sqlc.arg(reason),
+    sqlc.narg(payload), sqlc.arg(created_at)
+);
+
+-- name: PutMessage :exec
+-- A message that came through another backend's outbox; once there, it stays as it is.
+INSERT INTO pl_mailbox_messages (
+    source, seq, tenant, user_id, session_id, pool_id, task_id, job_id, submission,
+    status, reason_code, reason, payload, created_at
+) VALUES (
+    sqlc.arg(source), sqlc.arg(seq), sqlc.arg(tenant), sqlc.arg(user_id), sqlc.arg(session_id), sqlc.arg(pool_id),
+    sqlc.arg(task_id), sqlc.arg(job_id), sqlc.arg(submission), sqlc.arg(status), sqlc.arg(reason_code), sqlc.arg(reason),
+    sqlc.narg(payload), sqlc.arg(created_at)
+)
+ON CONFLICT DO NOTHING;
+
+-- name: MessagesOfTenant :many
+-- Of one source; readers merge.
+SELECT m.* FROM pl_mailbox_messages AS m
+WHERE m.tenant = sqlc.arg(tenant) AND m.source = sqlc.arg(source) AND m.seq > sqlc.arg(after)
+  AND m.created_at >= sqlc.arg(since)
+ORDER BY m.seq
+LIMIT sqlc.arg(max_rows);
+
+-- name: MessagesOfUser :many
+-- any_session 1: of all sessions of the user.
+SELECT m.* FROM pl_mailbox_messages AS m
+WHERE m.tenant = sqlc.arg(tenant) AND m.user_id = sqlc.arg(user_id) AND m.user_id <> ''
+  AND m.source = sqlc.arg(source) AND m.seq > sqlc.arg(after)
+  AND (CAST(sqlc.arg(any_session) AS INTEGER) = 1 OR m.session_id = sqlc.arg(session_id))
+  AND m.created_at >= sqlc.arg(since)
+ORDER BY m.seq
+LIMIT sqlc.arg(max_rows);
