@@ -1,0 +1,159 @@
+package scheduler
+
+import (
+	"context"
+	"time"
+
+	"github.com/parkinglot/parkinglot/internal/domain"
+	"github.com/parkinglot/parkinglot/internal/plan"
+	"github.com/parkinglot/parkinglot/internal/store"
+)
+
+// committed does everything that follows a durable turn: starts and stops what is
+// here, answers callers, wakes who waits here and hints to the other processes. The order
+// matters only in that nothing of it may come before the commit.
+func (l *loop) committed(t *turn) {
+	d := &t.decisions
+	l.start(t)
+	l.s.stop(l.pool, d.Stopping)
+	t.batch.answer(&d.Answers)
+	if len(d.Ended) > 0 || len(d.Messages) > 0 {
+		l.s.watchers.ended(l.pool, d.Ended)
+	}
+	l.setTimer(t)
+	l.view.saw(t.pool, l.after(t), !d.Idle)
+	l.backend.hint(l.hints(t))
+	if len(d.Messages) > 0 && t.pool.MailboxBackend != l.backend.name {
+		l.backend.outbox.kick()
+	}
+}
+
+// after returns the pool's counters after the turn.
+func (l *loop) after(t *turn) domain.Counters {
+	if t.decisions.Idle {
+		return t.before
+	}
+	return t.decisions.Counters
+}
+
+// start hands over what the turn started in a native pool. What was started for
+// an incarnation that has been given up meanwhile goes back.
+func (l *loop) start(t *turn) {
+	started := t.decisions.Started
+	if len(started) == 0 || t.pool.Runtime != domain.RuntimeNative {
+		return
+	}
+	if l.s.opts.Starter != nil && l.backend.holds(t.worker) {
+		l.s.opts.Starter.Start(started)
+		return
+	}
+	now := time.Now()
+	back := make([]*request, len(started))
+	for i := range started {
+		back[i] = newRequest(plan.Settle{
+			Ref:     started[i].Ref(),
+			Units:   started[i].Units,
+			Verdict: plan.VerdictHandBack,
+		}, nil, 0, now)
+	}
+	if err := l.inbox.put(back); err != nil {
+		l.log.Warn("started tasks of an earlier incarnation are left to the reaper", "tasks", len(back))
+	}
+}
+
+// setTimer notes when the pool's next deadline or backoff ends, by this process's clock.
+func (l *loop) setTimer(t *turn) {
+	l.due = time.Time{}
+	next := t.decisions.Counters.NextDueAt
+	if next == nil && t.decisions.Idle {
+		next = t.before.NextDueAt
+	}
+	if next == nil {
+		return
+	}
+	offset := t.decisions.Now.Sub(t.at) // of the backend's clock against ours
+	l.due = time.Now().Add(time.Until(next.Add(-offset)))
+}
+
+// hints says what other processes should know of the turn.
+func (l *loop) hints(t *turn) store.Wake {
+	d := &t.decisions
+	w := store.Wake{Pool: l.pool, Ended: len(d.Ended) > 0 || len(d.Messages) > 0}
+	if d.Idle {
+		return w
+	}
+	w.Turn = earlier(d.Counters.NextDueAt, t.before.NextDueAt) ||
+		t.batch.reqs.NoStart && d.Counters.Queued > 0
+	for i := range d.Stopping {
+		if d.Stopping[i].Holder != t.worker {
+			w.Stop = true
+			break
+		}
+	}
+	return w
+}
+
+// earlier reports whether a timer moved to an earlier time.
+func earlier(now, before *time.Time) bool {
+	return now != nil && (before == nil || now.Before(*before))
+}
+
+// resolve finds out what became of a turn whose commit is unknown, and goes on as
+// after any other outcome. Until then no other turn is taken.
+//
+// The idle turn in front waits for the pool's lock: when it was granted, the
+// transaction in doubt is over, and TurnCommitted cannot miss a commit that
+// is still under way in the server.
+func (l *loop) resolve(ctx context.Context) pause {
+	t := l.unresolved
+	committed, err := l.lookUp(ctx, t)
+	if err != nil {
+		if l.downSince.IsZero() {
+			l.downSince = time.Now()
+			l.backend.answers(l.pool, false)
+		}
+		if time.Since(l.downSince) >= l.s.opts.Patience {
+			refusal := errUnavailable(err)
+			l.refuseAsks(refusal)
+			for _, r := range t.batch.requests() {
+				if !r.gives() {
+					r.fail(refusal)
+				}
+			}
+		}
+		return pause{d: l.retry.NextBackOff(), deaf: true}
+	}
+	l.unresolved = nil
+	l.succeeded()
+	defer l.view.setStuck(false)
+	if committed {
+		l.log.Info("the turn in doubt went through", "turn", t.decisions.Counters.TurnNo)
+		return l.settled(t)
+	}
+	l.log.Info("the turn in doubt did not go through; deciding again", "turn", t.decisions.Counters.TurnNo)
+	l.putBack(t.batch)
+	l.inbox.wantLook()
+	return pause{}
+}
+
+func (l *loop) lookUp(ctx context.Context, t *turn) (bool, error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), l.s.opts.TurnTimeout)
+	defer cancel()
+
+	var now domain.Counters
+	_, err := l.backend.store.Turn(ctx, store.TurnSpec{
+		Pool:   l.pool,
+		Gather: func() *plan.Requests { return &plan.Requests{NoStart: true} },
+		Decide: func(snap plan.Snapshot, _ *plan.Requests) plan.Decisions {
+			now = snap.Counters
+			return plan.Decisions{Now: snap.Now, Counters: snap.Counters, Idle: true}
+		},
+	})
+	if err != nil {
+		return false, err
+	}
+	if turnNo := t.decisions.Counters.TurnNo; now.TurnNo > turnNo {
+		return l.backend.store.TurnCommitted(ctx, l.pool, turnNo, t.batch.reqs.TurnID)
+	}
+	return now.TurnID == t.batch.reqs.TurnID, nil
+}

@@ -1,0 +1,141 @@
+package scheduler
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/parkinglot/parkinglot/internal/domain"
+	"github.com/parkinglot/parkinglot/internal/store"
+)
+
+// lonelyBeat is how often a process that has a backend for itself writes its
+// heartbeat: nobody reads it but people.
+const lonelyBeat = 30 * time.Second
+
+// beat registers this process and then says that it lives, until ctx ends. It is
+// not behind any pool's lock.
+func (b *backend) beat(ctx context.Context) {
+	watchdog := time.AfterFunc(time.Hour, func() { b.cutOff(ctx) })
+	watchdog.Stop()
+	defer watchdog.Stop()
+
+	b.roomForAudit(ctx)
+	for ctx.Err() == nil {
+		sent := time.Now()
+		worker := b.incarnation()
+		err := b.beatOnce(ctx, worker)
+		wait := b.s.opts.HeartbeatEvery
+		switch {
+		case err == nil:
+			b.heard(worker.ID, sent)
+			if b.waker == nil {
+				wait = lonelyBeat
+				break
+			}
+			watchdog.Reset(time.Until(sent.Add(b.graceLeft())))
+		case errors.Is(err, store.ErrGuard):
+			b.giveUp(ctx, worker.ID, "others have marked it dead")
+			wait = 0
+		case ctx.Err() == nil:
+			b.trouble(err)
+			wait /= 4
+		}
+		sleep(ctx, wait)
+	}
+}
+
+func (b *backend) beatOnce(ctx context.Context, worker store.Worker) error {
+	ctx, cancel := context.WithTimeout(ctx, b.s.opts.HeartbeatEvery)
+	defer cancel()
+
+	return b.store.Heartbeat(ctx, worker, time.Time{})
+}
+
+func (b *backend) incarnation() store.Worker {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+
+	return b.worker
+}
+
+// heard notes a heartbeat that arrived. The first one of an incarnation lets the
+// loops start tasks.
+func (b *backend) heard(id domain.WorkerID, sent time.Time) {
+	b.mu.Lock()
+	if b.worker.ID != id {
+		b.mu.Unlock()
+		return
+	}
+	stale := !b.registered || b.waker != nil && time.Since(b.beatAt) >= b.graceLeft()
+	b.registered, b.beatAt = true, sent
+	b.mu.Unlock()
+
+	if stale {
+		b.lookEverywhere()
+	}
+}
+
+// trouble notes that the backend did not answer a heartbeat: those of other
+// processes may be missing for the same reason, so the reaper waits.
+func (b *backend) trouble(err error) {
+	b.mu.Lock()
+	b.troubleAt = time.Now()
+	b.mu.Unlock()
+
+	b.log.Warn("heartbeat failed", "error", err)
+}
+
+// cutOff runs when no heartbeat has arrived for so long that others will soon
+// take this process for dead.
+func (b *backend) cutOff(ctx context.Context) {
+	b.mu.Lock()
+	id, due := b.worker.ID, b.registered && time.Since(b.beatAt) >= b.graceLeft()
+	b.mu.Unlock()
+
+	if due && ctx.Err() == nil {
+		b.giveUp(ctx, id, "no heartbeat has arrived for too long")
+	}
+}
+
+// giveUp ends incarnation id: what it holds is abandoned, and the process starts over
+// under a new id.
+func (b *backend) giveUp(ctx context.Context, id domain.WorkerID, why string) {
+	b.mu.Lock()
+	old := b.worker
+	if old.ID != id || b.registered && old.ID == "" {
+		b.mu.Unlock()
+		return
+	}
+	// From here on turns start nothing under the old id.
+	b.registered = false
+	b.mu.Unlock()
+
+	var held []domain.Ref
+	for _, l := range b.loops() {
+		held = append(held, b.s.holding(l.pool)...)
+	}
+	b.log.Error("this process's hold on its tasks is given up; starting over under a new id",
+		"worker", string(id), "why", why, "tasks", len(held))
+	b.s.abandon(held)
+	fresh := b.s.opts.Reborn(ctx, b.name, old)
+
+	b.mu.Lock()
+	if b.worker.ID == id {
+		b.worker = fresh
+	}
+	b.mu.Unlock()
+}
+
+// sleep waits for d or until ctx ends.
+func sleep(ctx context.Context, d time.Duration) {
+	if d <= 0 {
+		return
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
+	}
+}

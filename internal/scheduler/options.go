@@ -1,0 +1,165 @@
+package scheduler
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/parkinglot/parkinglot/internal/domain"
+	"github.com/parkinglot/parkinglot/internal/plan"
+	"github.com/parkinglot/parkinglot/internal/store"
+)
+
+// Holder is what really runs in this process: the side of a runtime that the
+// scheduler must be able to ask and to stop. Its methods never block, and are
+// called from many goroutines.
+type Holder interface {
+	// Stop asks attempts to end: their executors' contexts end with the cause
+	// "cancelled", and each is settled with plan.VerdictCancelled. Refs that are
+	// not held here are ignored.
+	Stop(refs []domain.Ref)
+	// Abandon tells that this process has lost its hold on attempts: their
+	// executors' contexts end with the cause "lost" and nothing is settled for what had not
+	// finished. Refs that are not held here are ignored.
+	Abandon(refs []domain.Ref)
+	// Holding returns the attempts of the pool that are really running here,
+	// including those whose results are not yet settled.
+	Holding(pool domain.PoolID) []domain.Ref
+}
+
+// Starter is the native runtime: it runs what a turn of this process started in
+// a native pool.
+type Starter interface {
+	Holder
+	// Start runs tasks after the commit of the turn that started them. Tasks that
+	// were inserted in that turn carry their payload; of the others the starter
+	// loads it. Never blocks.
+	Start(tasks []domain.Task)
+}
+
+// Pool names a pool that this process takes turns for, and the backend of its
+// queue.
+type Pool struct {
+	ID      domain.PoolID
+	Backend domain.Backend
+}
+
+// Options are what New needs.
+type Options struct {
+	// Worker is this process's first incarnation. ID must be new; empty: one is made.
+	Worker store.Worker
+	// Reborn returns the incarnation that follows one that was given up on a
+	// backend (marked dead by others, or cut off from the backend for too long). What
+	// the process ran there has been abandoned by then. A River client that runs under the
+	// old id is restarted under the new one here. nil: the same with a new id.
+	Reborn func(ctx context.Context, backend domain.Backend, old store.Worker) store.Worker
+	// Stores are the opened backends. The scheduler does not close them.
+	Stores map[domain.Backend]store.Store
+	// Pools are those this process takes turns for. They must be stored already
+	// (store.CreatePool). More can be added with AddPool.
+	Pools []Pool
+	// Starter runs native tasks. nil: this process starts nothing in native pools.
+	Starter Starter
+	// Holders are the other runtimes of this process (River's).
+	Holders []Holder
+	Log     *slog.Logger // nil: slog.Default()
+	Metrics Metrics      // nil: none
+
+	// SafetyPoll is how often a backend shared with other processes is looked at
+	// in case a hint was lost. Default 1 s; negative: never.
+	SafetyPoll time.Duration
+	// HeartbeatEvery is how often this process says that it lives. Default 2 s.
+	HeartbeatEvery time.Duration
+	// WorkerTTL is how old a heartbeat may be before its process counts as dead, and
+	// how long running work survives an outage of a shared backend. Default 6 s, at least
+	// twice HeartbeatEvery. A process stops its executors Margin before that, and the
+	// reaper waits Margin longer.
+	WorkerTTL time.Duration
+	// Margin covers what clocks and networks may be off by. Default WorkerTTL/6.
+	Margin time.Duration
+	// OwnershipEvery is how often the rows this process holds are compared with
+	// what it runs. Default 5 s.
+	OwnershipEvery time.Duration
+	// Patience is how long a caller who asks for something waits for a backend that
+	// does not answer before it is told so. Default 2 s.
+	Patience time.Duration
+	// TurnTimeout bounds one turn. Default 10 s.
+	TurnTimeout time.Duration
+	// InboxLimit bounds the requests waiting for a pool's next turns, results not
+	// counted. Default 20,000.
+	InboxLimit int
+	// InboxBytes bounds the payloads of those. Default 256 MiB.
+	InboxBytes int
+
+	// decide stands in for plan.Turn in this package's tests.
+	decide func(plan.Snapshot, *plan.Requests) plan.Decisions
+}
+
+// Defaults of Options.
+const (
+	defaultSafetyPoll     = time.Second
+	defaultHeartbeatEvery = 2 * time.Second
+	defaultWorkerTTL      = 6 * time.Second
+	defaultOwnershipEvery = 5 * time.Second
+	defaultPatience       = 2 * time.Second
+	defaultTurnTimeout    = 10 * time.Second
+	defaultInboxLimit     = 20_000
+	defaultInboxBytes     = 256 << 20
+)
+
+// complete fills in defaults and returns every fault at once.
+func (o *Options) complete() error {
+	if o.Log == nil {
+		o.Log = slog.Default()
+	}
+	if o.Metrics == nil {
+		o.Metrics = noMetrics{}
+	}
+	if o.Worker.ID == "" {
+		o.Worker.ID = domain.WorkerID(uuid.NewString())
+	}
+	if o.Reborn == nil {
+		o.Reborn = func(_ context.Context, _ domain.Backend, old store.Worker) store.Worker {
+			old.ID = domain.WorkerID(uuid.NewString())
+			return old
+		}
+	}
+	setDefault(&o.SafetyPoll, defaultSafetyPoll)
+	setDefault(&o.HeartbeatEvery, defaultHeartbeatEvery)
+	setDefault(&o.WorkerTTL, defaultWorkerTTL)
+	setDefault(&o.Margin, o.WorkerTTL/6)
+	setDefault(&o.OwnershipEvery, defaultOwnershipEvery)
+	setDefault(&o.Patience, defaultPatience)
+	setDefault(&o.TurnTimeout, defaultTurnTimeout)
+	setDefault(&o.InboxLimit, defaultInboxLimit)
+	setDefault(&o.InboxBytes, defaultInboxBytes)
+
+	var faults []error
+	if o.WorkerTTL < 2*o.HeartbeatEvery {
+		faults = append(faults, fmt.Errorf("worker TTL %s must be at least twice the heartbeat interval %s", o.WorkerTTL, o.HeartbeatEvery))
+	}
+	if o.Margin < 0 || o.Margin > o.WorkerTTL/2 {
+		faults = append(faults, fmt.Errorf("margin %s must be between 0 and half the worker TTL %s", o.Margin, o.WorkerTTL))
+	}
+	seen := make(map[domain.PoolID]bool, len(o.Pools))
+	for _, p := range o.Pools {
+		if seen[p.ID] {
+			faults = append(faults, fmt.Errorf("pool %q is named twice", p.ID))
+		}
+		seen[p.ID] = true
+		if o.Stores[p.Backend] == nil {
+			faults = append(faults, fmt.Errorf("pool %q: backend %q is not open", p.ID, p.Backend))
+		}
+	}
+	return errors.Join(faults...)
+}
+
+func setDefault[T int | time.Duration](v *T, def T) {
+	if *v == 0 {
+		*v = def
+	}
+}

@@ -1,0 +1,143 @@
+package scheduler
+
+import (
+	"context"
+	"time"
+
+	"github.com/parkinglot/parkinglot/internal/domain"
+	"github.com/parkinglot/parkinglot/internal/plan"
+	"github.com/parkinglot/parkinglot/internal/store"
+)
+
+// Bounds of the reaper.
+const (
+	orphanPage = 500
+	// orphanRounds is how often the reaper looks for tasks of unknown holders although
+	// nobody died.
+	orphanRounds = 5
+	lostTimeout  = 30 * time.Second
+)
+
+// reap finds dead processes and has the tasks they held settled as lost, until
+// ctx ends. Any process may do it; a turn decides each loss again under the pool's lock.
+func (b *backend) reap(ctx context.Context) {
+	if b.waker == nil {
+		b.reapAtStart(ctx)
+		return
+	}
+	rounds := 0
+	every(ctx, b.s.opts.HeartbeatEvery, func(ctx context.Context) {
+		if !b.mayReap() {
+			return
+		}
+		rounds++
+		b.reapRound(ctx, rounds%orphanRounds == 0)
+	})
+}
+
+// reapAtStart settles what earlier processes left running on a backend that only
+// one process can have open.
+func (b *backend) reapAtStart(ctx context.Context) {
+	for ctx.Err() == nil {
+		if _, registered := b.holder(); registered {
+			clean := true
+			for _, l := range b.loops() {
+				_, ok := b.loseOrphans(ctx, l)
+				clean = clean && ok
+			}
+			if clean {
+				break
+			}
+		}
+		sleep(ctx, 10*time.Millisecond)
+	}
+}
+
+// mayReap reports whether every living process has had the time to show that it
+// lives since the backend last failed to answer, or since this process began.
+func (b *backend) mayReap() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+
+	ttl := b.s.opts.WorkerTTL + b.s.opts.Margin
+	return b.registered && time.Since(b.troubleAt) >= ttl
+}
+
+func (b *backend) reapRound(ctx context.Context, thorough bool) {
+	dead, err := b.reapOnce(ctx)
+	if err != nil {
+		if ctx.Err() == nil {
+			b.trouble(err)
+		}
+		return
+	}
+	if len(dead) == 0 && !thorough {
+		return
+	}
+	clean := true
+	for _, l := range b.loops() {
+		if n, _ := l.view.running(); n == 0 && len(dead) == 0 {
+			continue
+		}
+		left, ok := b.loseOrphans(ctx, l)
+		clean = clean && ok && left == 0
+	}
+	if !clean {
+		return
+	}
+	for _, w := range dead {
+		if err := b.store.Forget(ctx, w.ID); err != nil {
+			b.log.Warn("a dead process stays in the register", "worker", string(w.ID), "error", err)
+		}
+	}
+}
+
+func (b *backend) reapOnce(ctx context.Context) ([]store.Worker, error) {
+	ctx, cancel := context.WithTimeout(ctx, b.s.opts.HeartbeatEvery)
+	defer cancel()
+
+	return b.store.Reap(ctx, b.s.opts.WorkerTTL+b.s.opts.Margin, time.Time{})
+}
+
+// loseOrphans has the pool's tasks of dead or unknown holders settled as lost,
+// page by page. It returns how many it found, and whether it got through.
+func (b *backend) loseOrphans(ctx context.Context, l *loop) (found int, ok bool) {
+	var after domain.JobID
+	for {
+		page, err := b.store.Orphans(ctx, l.pool, after, orphanPage)
+		if err != nil {
+			if ctx.Err() == nil {
+				b.log.Warn("looking for orphans failed", "pool", string(l.pool), "error", err)
+			}
+			return found, false
+		}
+		if len(page) == 0 {
+			return found, true
+		}
+		after = page[len(page)-1].JobID
+		found += len(page)
+		b.log.Warn("tasks are lost: their holder is dead", "pool", string(l.pool), "tasks", len(page))
+		l.lose(ctx, page, "the process that ran this attempt died")
+		if len(page) < orphanPage {
+			return found, true
+		}
+	}
+}
+
+// lose has tasks settled as lost and waits for that.
+func (l *loop) lose(ctx context.Context, tasks []domain.Task, why string) {
+	ctx, cancel := context.WithTimeout(ctx, lostTimeout)
+	defer cancel()
+
+	bodies := make([]any, len(tasks))
+	for i := range tasks {
+		bodies[i] = plan.Lost{
+			Ref:    tasks[i].Ref(),
+			Holder: tasks[i].Holder,
+			Reason: domain.Reason{Code: domain.ReasonWorkerLost, Message: why},
+		}
+	}
+	if _, err := l.s.ask(ctx, l.pool, bodies...); err != nil {
+		l.log.Warn("lost tasks are not settled yet", "tasks", len(tasks), "error", err)
+	}
+}

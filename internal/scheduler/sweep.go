@@ -1,0 +1,59 @@
+package scheduler
+
+import (
+	"context"
+	"time"
+)
+
+// Bounds of the sweeps.
+const (
+	sweepEvery     = time.Minute
+	auditEvery     = 12 * time.Hour
+	auditTimeout   = 30 * time.Second
+	turnsKept      = 10_000
+	turnsPruned    = 10_000 // at most, a call
+	turnsAtLeast   = 1_000  // of this process before it prunes a pool
+	pruneCallsMost = 50
+)
+
+// sweep prunes turn rows and makes room for audit events, until ctx ends.
+func (b *backend) sweep(ctx context.Context) {
+	audited := time.Now() // beat makes room before the first turn
+	every(ctx, sweepEvery, func(ctx context.Context) {
+		for _, l := range b.loops() {
+			if l.view.takeTurns(turnsAtLeast) > 0 {
+				b.prune(ctx, l)
+			}
+		}
+		if time.Since(audited) >= auditEvery && b.roomForAudit(ctx) {
+			audited = time.Now()
+		}
+	})
+}
+
+func (b *backend) prune(ctx context.Context, l *loop) {
+	for range pruneCallsMost {
+		n, err := b.store.PruneTurns(ctx, l.pool, turnsKept)
+		if err != nil {
+			if ctx.Err() == nil {
+				l.log.Warn("turn rows were not pruned", "error", err)
+			}
+			return
+		}
+		if n < turnsPruned {
+			return
+		}
+	}
+}
+
+// roomForAudit makes room for the events of the days to come.
+func (b *backend) roomForAudit(ctx context.Context) bool {
+	ctx, cancel := context.WithTimeout(ctx, auditTimeout)
+	defer cancel()
+
+	if err := b.store.EnsureAudit(ctx, time.Now().UTC()); err != nil {
+		b.log.Warn("no room was made for audit events of the days to come", "error", err)
+		return false
+	}
+	return true
+}
