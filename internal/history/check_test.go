@@ -1,0 +1,233 @@
+package history_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/parkinglot/parkinglot/internal/domain"
+	"github.com/parkinglot/parkinglot/internal/history"
+)
+
+// shelf is a Source that holds everything in slices.
+type shelf struct {
+	pools    []history.Pool
+	events   []domain.Event
+	tasks    []domain.Task
+	messages []domain.Message
+	// meanwhile is called once rows were read, as a server goes on working.
+	meanwhile func(*shelf)
+}
+
+func (s *shelf) Pools(context.Context) ([]history.Pool, error) { return s.pools, nil }
+
+func (s *shelf) Events(query history.EventQuery) history.Stream {
+	return &shelfStream{shelf: s, query: query}
+}
+
+func (s *shelf) Tasks(_ context.Context, id domain.PoolID, each func(*domain.Task)) error {
+	for i := range s.tasks {
+		if s.tasks[i].PoolID == id {
+			each(&s.tasks[i])
+		}
+	}
+	if s.meanwhile != nil {
+		s.meanwhile(s)
+	}
+	return nil
+}
+
+func (s *shelf) Messages(_ context.Context, tenant domain.Tenant, each func(*domain.Message)) error {
+	for i := range s.messages {
+		if s.messages[i].Mailbox.Tenant == tenant {
+			each(&s.messages[i])
+		}
+	}
+	return nil
+}
+
+type shelfStream struct {
+	shelf *shelf
+	query history.EventQuery
+	next  int
+}
+
+func (s *shelfStream) Next(context.Context) ([]domain.Event, error) {
+	var page []domain.Event
+	for ; s.next < len(s.shelf.events) && len(page) < 3; s.next++ {
+		e := s.shelf.events[s.next]
+		if (s.query.Pool == "" || e.PoolID == s.query.Pool) && (s.query.Kind == "" || e.Kind == s.query.Kind) {
+			page = append(page, e)
+		}
+	}
+	return page, nil
+}
+
+// settled is a shelf with two completed tasks, one of them with a mailbox, and a
+// parked one.
+func settled() *shelf {
+	tr := &trail{}
+	tr.run("a", 6)
+	tr.run("b", 6)
+	tr.add(domain.EventSubmit, "c", 6, 0)
+	tr.add(domain.EventStart, "c", 6, 1)
+	tr.add(domain.EventSubmit, "d", 5, 0)
+	tr.add(domain.EventEnqueue, "d", 5, 0)
+	box := &domain.MailboxKey{Tenant: "acme"}
+	task := func(id domain.TaskID, units domain.Units, status domain.Status, attempt int) domain.Task {
+		return domain.Task{PoolID: pool, TaskID: id, Submission: 1, Units: units, Status: status, Attempt: attempt, Mailbox: box}
+	}
+	s := &shelf{
+		pools: []history.Pool{{ID: pool, MaxUnits: 10, MaxOvertakes: 16, Counters: history.Counters{
+			EventSeq: int64(len(tr.events)), ActiveUnits: 6, Running: 1, Queued: 1,
+		}}},
+		events: tr.events,
+		tasks: []domain.Task{
+			task("d", 5, domain.StatusQueued, 0), task("c", 6, domain.StatusRunning, 1),
+			task("b", 6, domain.StatusCompleted, 1), task("a", 6, domain.StatusCompleted, 1),
+		},
+	}
+	s.tasks[2].Mailbox = nil
+	s.messages = []domain.Message{{
+		Source: domain.Source(pool), Seq: 1, Mailbox: *box, PoolID: pool, TaskID: "a", Submission: 1, Status: domain.StatusCompleted,
+	}}
+	return s
+}
+
+func check(t *testing.T, s *shelf, options history.Options) history.Report {
+	t.Helper()
+	options.Keep = 100
+	report, err := history.Check(t.Context(), s, options)
+	require.NoError(t, err)
+	return report
+}
+
+func TestCheckAcceptsWhatIsRight(t *testing.T) {
+	t.Parallel()
+	report := check(t, settled(), history.Options{})
+	require.Empty(t, report.First)
+	require.EqualValues(t, 10, report.Events)
+	require.EqualValues(t, 4, report.Tasks)
+	require.EqualValues(t, 1, report.Messages)
+}
+
+func TestCheckFindsPlantedViolations(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct {
+		plant   func(*shelf)
+		promise history.Promise
+		says    string
+	}{
+		"missing message":   {func(s *shelf) { s.messages = nil }, history.PromiseMailbox, "its mailbox has no message"},
+		"duplicate message": {func(s *shelf) { s.messages = append(s.messages, s.messages[0]) }, history.PromiseMailbox, "2 messages for one outcome"},
+		"early message": {func(s *shelf) {
+			s.messages = append(s.messages, s.messages[0])
+			s.messages[1].TaskID = "c"
+		}, history.PromiseMailbox, "the task is running"},
+		"message without key": {func(s *shelf) {
+			s.messages = append(s.messages, s.messages[0])
+			s.messages[1].TaskID = "b"
+		}, history.PromiseMailbox, "without a mailbox key"},
+		"message without task": {func(s *shelf) {
+			s.messages = append(s.messages, s.messages[0])
+			s.messages[1].TaskID = "nobody"
+		}, history.PromiseMailbox, "without events"},
+		"message tells another outcome": {func(s *shelf) {
+			s.messages[0].Status = domain.StatusFailed
+		}, history.PromiseMailbox, "the message says failed"},
+		"row differs":      {func(s *shelf) { s.tasks[1].Status = domain.StatusQueued }, history.PromiseRows, "the row is queued, its trail ends with running"},
+		"row's attempt":    {func(s *shelf) { s.tasks[1].Attempt = 2 }, history.PromiseRows, "the row has 2 attempts"},
+		"row's units":      {func(s *shelf) { s.tasks[3].Units = 7 }, history.PromiseRows, "the row has 7 units"},
+		"row's reason":     {func(s *shelf) { s.tasks[3].Reason.Code = domain.ReasonForced }, history.PromiseRows, `reason "forced"`},
+		"row's end":        {func(s *shelf) { now := time.Now(); s.tasks[3].FinishedAt = &now }, history.PromiseRows, "the row ended at"},
+		"row w/o event":    {func(s *shelf) { s.tasks[3].TaskID = "nobody" }, history.PromiseRows, "there is a row and no event"},
+		"too often passed": {func(s *shelf) { s.tasks[0].Overtaken = 17 }, history.PromiseOvertakes, "overtaken 17 times"},
+		"counter drifted":  {func(s *shelf) { s.pools[0].Counters.ActiveUnits = 7 }, history.PromiseCounters, "active_units is 7"},
+		"trail cut off":    {func(s *shelf) { s.events = s.events[:9] }, history.PromiseCounters, "its trail ends at 9"},
+		"facility gap": {func(s *shelf) {
+			s.events = append(s.events, domain.Event{Source: "garage", Seq: 2, Kind: "parking.entry"})
+		}, history.PromiseSequence, "events 1 to 1 are missing"},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := settled()
+			test.plant(s)
+			report := check(t, s, history.Options{})
+			requireViolation(t, &history.Findings{Kept: report.First, By: report.ByPromise}, test.promise, test.says)
+		})
+	}
+}
+
+func TestCheckIsFairToAServerThatGoesOn(t *testing.T) {
+	t.Parallel()
+	s := settled()
+	s.tasks[1].Status = domain.StatusCompleted // read after the trail had been followed
+	s.tasks = append(s.tasks, domain.Task{PoolID: pool, TaskID: "e", Submission: 1, Units: 1, Status: domain.StatusQueued})
+	s.messages = append(s.messages, s.messages[0])
+	s.messages[1].TaskID = "c"
+	s.meanwhile = func(s *shelf) {
+		tr := &trail{events: s.events}
+		tr.add(domain.EventComplete, "c", 6, 1)
+		tr.add(domain.EventSubmit, "e", 1, 0)
+		tr.add(domain.EventEnqueue, "e", 1, 0)
+		s.events = tr.events
+	}
+	require.Empty(t, check(t, s, history.Options{}).First)
+
+	s = settled()
+	s.tasks[1].Status = domain.StatusCompleted // and nothing happened since
+	s.meanwhile = func(*shelf) {}
+	require.Equal(t, 1, check(t, s, history.Options{}).ByPromise[history.PromiseRows])
+}
+
+func TestCheckWaitsForMessagesOnTheirWay(t *testing.T) {
+	t.Parallel()
+	s := settled()
+	late := s.messages
+	s.messages = nil
+	source := &lateMail{shelf: s, messages: late}
+	report, err := history.Check(t.Context(), source, history.Options{Keep: 10, MailGrace: 10 * time.Second})
+	require.NoError(t, err)
+	require.Empty(t, report.First)
+	require.Equal(t, 3, source.reads)
+}
+
+// lateMail delivers its messages with the third reading.
+type lateMail struct {
+	*shelf
+	messages []domain.Message
+	reads    int
+}
+
+func (l *lateMail) Messages(ctx context.Context, tenant domain.Tenant, each func(*domain.Message)) error {
+	l.reads++
+	if l.reads == 3 {
+		l.shelf.messages = l.messages
+	}
+	return l.shelf.Messages(ctx, tenant, each)
+}
+
+func TestCheckNamesAnUnknownPool(t *testing.T) {
+	t.Parallel()
+	_, err := history.Check(t.Context(), settled(), history.Options{Pools: []domain.PoolID{"nope"}})
+	require.Equal(t, domain.CodeUnknownPool, domain.CodeOf(err))
+}
+
+func TestCheckCountsWhoWasPassed(t *testing.T) {
+	t.Parallel()
+	s := settled()
+	tr := &trail{events: s.events}
+	for _, id := range []domain.TaskID{"x", "y", "z"} { // all pass d
+		tr.run(id, 1)
+		s.tasks = append(s.tasks, domain.Task{PoolID: pool, TaskID: id, Submission: 1, Units: 1, Status: domain.StatusCompleted, Attempt: 1})
+	}
+	s.tasks[len(s.tasks)-1].Priority = domain.PriorityHigh // of another class
+	s.events = tr.events
+	s.pools[0].Counters.EventSeq = int64(len(s.events))
+	report := check(t, s, history.Options{})
+	require.Empty(t, report.First)
+	require.EqualValues(t, 2, report.Pools[0].PassedBy)
+}
