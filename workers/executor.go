@@ -35,9 +35,9 @@ type Task struct {
 // Executor does the work of a task.
 //
 // Execute is called from many goroutines at once. It should return soon after
-// ctx ends; context.Cause(ctx) then is ErrTimeout, ErrCancelled or ErrHandBack,
-// and the result is not used. (One exception: after ErrHandBack a nil error still
-// says that the work is done.) The result must be JSON, or nil for none. An error
+// ctx ends; context.Cause(ctx) then is ErrTimeout, ErrCancelled, ErrHandBack or
+// ErrLost, and the result is not used. (One exception: after ErrHandBack or ErrLost a nil
+// error still says that the work is done.) The result must be JSON, or nil for none. An error
 // fails the attempt, retryably unless it was made with Permanent. A panic in the
 // goroutine of Execute fails the attempt, not retryably, and does not take the
 // process down; one in a goroutine that the executor started itself does.

@@ -14,9 +14,12 @@ var (
 	ErrTimeout = errors.New("the attempt ran past its timeout")
 	// ErrCancelled: somebody cancelled the task. It becomes failed, finally.
 	ErrCancelled = errors.New("the task was cancelled")
-	// ErrHandBack: the process stops, or has lost its hold on the task, and gives the
-	// attempt back; another process may run it again.
+	// ErrHandBack: the process stops and gives the attempt back; another process may
+	// run it again.
 	ErrHandBack = errors.New("the process gives the attempt back")
+	// ErrLost: the process has lost its hold on the task, which may already be running
+	// elsewhere. Stop at once: nothing holds units for this work any more.
+	ErrLost = errors.New("the process has lost its hold on the task")
 )
 
 // Verdict is how the run of one attempt ended.
@@ -29,6 +32,7 @@ const (
 	TimedOut  Verdict = "timed_out"
 	Cancelled Verdict = "cancelled"
 	HandBack  Verdict = "hand_back"
+	Lost      Verdict = "lost"
 )
 
 // The codes of an Outcome that did not complete.
@@ -39,6 +43,7 @@ const (
 	CodeTimeout        = "timeout"
 	CodeCancelled      = "cancelled"
 	CodeHandBack       = "hand_back"
+	CodeLost           = "worker_lost"
 	CodeResultTooLarge = "result_too_large"
 	CodeResultInvalid  = "result_invalid"
 )

@@ -60,11 +60,15 @@ type returned struct {
 // limits are the same in every runtime.
 //
 // The timeout of the task counts from the call. To end an attempt early, cancel
-// ctx with ErrCancelled or ErrHandBack as the cause (context.WithCancelCause);
-// any other cause counts as ErrHandBack. Run returns when the executor has, or
+// ctx with ErrCancelled, ErrHandBack or ErrLost as the cause
+// (context.WithCancelCause); any other cause counts as ErrHandBack. When ctx has
+// ended before, the executor is not called. Run returns when the executor has, or
 // StopGrace after its context ended. It never panics.
 func Run(ctx context.Context, e Executor, task Task, limits Limits) Outcome {
 	limits = limits.withDefaults()
+	if ctx.Err() != nil {
+		return decide(returned{cause: context.Cause(ctx), failed: &Outcome{}}, task, limits)
+	}
 	if task.Timeout > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeoutCause(ctx, task.Timeout, ErrTimeout)
@@ -114,13 +118,15 @@ func execute(ctx context.Context, e Executor, task Task, log *slog.Logger, done 
 
 // decide makes the outcome of what an executor left behind. The end of the
 // context goes before the executor's own word, save that work which was done when
-// the process gave the attempt back stays done.
+// the process gave the attempt back, or lost it, stays done.
 func decide(r returned, task Task, limits Limits) Outcome {
 	switch {
 	case errors.Is(r.cause, ErrTimeout):
 		return Outcome{Verdict: TimedOut, Code: CodeTimeout, Message: fmt.Sprintf("ran past its timeout of %s", task.Timeout)}
 	case errors.Is(r.cause, ErrCancelled):
 		return Outcome{Verdict: Cancelled, Code: CodeCancelled, Message: "cancelled while running"}
+	case errors.Is(r.cause, ErrLost) && r.failed != nil:
+		return Outcome{Verdict: Lost, Code: CodeLost, Message: "stopped because its process had lost its hold on it"}
 	case r.cause != nil && r.failed != nil:
 		return Outcome{Verdict: HandBack, Code: CodeHandBack, Message: clean("given back by its process: " + r.cause.Error())}
 	case r.failed != nil:
