@@ -1,0 +1,133 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"io"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humago"
+
+	"github.com/parkinglot/parkinglot/internal/domain"
+)
+
+// Options is what New needs besides the Service. The zero Options are usable.
+type Options struct {
+	// Metrics serves GET /metrics; nil: there is no such path.
+	Metrics http.Handler
+	// Log gets one record a request, and what went wrong; nil: nobody.
+	Log *slog.Logger
+	// Now is the clock, for ages shown; nil: time.Now.
+	Now func() time.Time
+	// Mount adds routes of its own to the mux before serving (the console); nil: none.
+	Mount func(mux *http.ServeMux)
+}
+
+// server holds what the operations share. It is not changed after New.
+type server struct {
+	service Service
+	log     *slog.Logger
+	now     func() time.Time
+	mux     *http.ServeMux
+	api     huma.API
+}
+
+// New returns the handler of everything under contract. It is safe for concurrent
+// use. The server around it should set ReadHeaderTimeout and no WriteTimeout below
+// the longest wait (5 minutes); bodies have a read deadline of their own.
+func New(service Service, options Options) http.Handler {
+	return http.HandlerFunc(assemble(service, options).serve)
+}
+
+// Document returns the OpenAPI document of the operations.
+func Document() *huma.OpenAPI { return assemble(nil, Options{}).api.OpenAPI() }
+
+func assemble(service Service, options Options) *server {
+	installProblems()
+	s := &server{service: service, log: options.Log, now: options.Now, mux: http.NewServeMux()}
+	if s.log == nil {
+		s.log = slog.New(slog.DiscardHandler)
+	}
+	if s.now == nil {
+		s.now = time.Now
+	}
+	s.api = humago.New(s.mux, configuration())
+	s.taskRoutes()
+	s.batchRoutes()
+	s.operatorRoutes()
+	s.poolRoutes()
+	s.mailboxRoutes()
+	s.auditRoutes()
+	s.systemRoutes(options.Metrics)
+	finish(s.api.OpenAPI())
+	if options.Mount != nil {
+		options.Mount(s.mux)
+	}
+	return s
+}
+
+func configuration() huma.Config {
+	format := huma.Format{
+		Marshal: encode,
+		Unmarshal: func(data []byte, v any) error {
+			return json.Unmarshal(data, v) //nolint:wrapcheck // Huma words it
+		},
+	}
+	return huma.Config{
+		OpenAPI: &huma.OpenAPI{
+			OpenAPI: "3.1.0",
+			Info: &huma.Info{
+				Title:   "Parking Lot",
+				Version: "1.0.0",
+				Description: "Admission control for scarce resources: tasks declare resource units, start when their units fit, " +
+					"wait in order when they do not, and leave every outcome in a mailbox and every transition in an audit trail.\n\n" +
+					"Errors are `application/problem+json` (RFC 9457) with a stable `code`, the `requestId`, and every fault at once. " +
+					"Times are RFC 3339 in UTC. Unknown fields and unknown query parameters are refused.",
+			},
+			Components: &huma.Components{
+				Schemas: huma.NewMapRegistry("#/components/schemas/", huma.DefaultSchemaNamer),
+			},
+			Tags: []*huma.Tag{
+				{Name: "tasks", Description: "Submitting, following and ending tasks."},
+				{Name: "pools", Description: "The resources and their limits."},
+				{Name: "mailbox", Description: "Outcomes, for clients that were away."},
+				{Name: "audit", Description: "What happened, in order."},
+				{Name: "system", Description: "The program's own health."},
+			},
+		},
+		OpenAPIPath:                  "/openapi",
+		Formats:                      map[string]huma.Format{"application/json": format, "json": format},
+		DefaultFormat:                "application/json",
+		RejectUnknownQueryParameters: true,
+	}
+}
+
+// encode writes v as JSON without escaping HTML.
+func encode(w io.Writer, v any) error {
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false)
+	return enc.Encode(v) //nolint:wrapcheck // Huma words it
+}
+
+// register adds an operation. What the handler returns as error is told to the
+// client by the table, and logged when it is ours.
+func register[I, O any](s *server, op huma.Operation, handle func(context.Context, *I) (*O, error)) {
+	huma.Register(s.api, op, func(ctx context.Context, input *I) (*O, error) {
+		output, err := handle(ctx, input)
+		if err == nil {
+			return output, nil
+		}
+		switch code := domain.CodeOf(err); code {
+		case domain.CodeInternal, domain.CodeUnavailable:
+			if ctx.Err() == nil {
+				requestOf(ctx).log.ErrorContext(ctx, "request failed",
+					slog.String("operation", op.OperationID), slog.Any("error", err))
+			}
+		default:
+		}
+		return nil, problemOf(ctx, err)
+	})
+}

@@ -1,0 +1,39 @@
+package api
+
+import (
+	"slices"
+	"strconv"
+
+	"github.com/danielgtaylor/huma/v2"
+)
+
+// finish completes the document once all operations are there: answers may grow
+// fields in later versions, so only request bodies are closed; and Retry-After is
+// shown where it is sent.
+func finish(document *huma.OpenAPI) {
+	closed := []string{"TaskSubmission", "ResourceCost", "MailboxKey", "Batch", "Settlement", "PoolChange"}
+	for name, schema := range document.Components.Schemas.Map() {
+		if !slices.Contains(closed, name) && schema.AdditionalProperties == false {
+			schema.AdditionalProperties = nil
+		}
+	}
+	for _, item := range document.Paths {
+		for _, op := range []*huma.Operation{item.Get, item.Post, item.Patch, item.Delete} {
+			if op != nil {
+				retryHeaders(op)
+			}
+		}
+	}
+}
+
+func retryHeaders(op *huma.Operation) {
+	for status, response := range op.Responses {
+		code, err := strconv.Atoi(status)
+		if err != nil || code != statusOf(codeNotReady) && (code != statusOf("conflict") || op.OperationID != "submitTask") {
+			continue
+		}
+		response.Headers = map[string]*huma.Param{"Retry-After": {
+			Description: "Seconds after which trying again makes sense.", Schema: &huma.Schema{Type: huma.TypeInteger},
+		}}
+	}
+}

@@ -1,0 +1,216 @@
+package api
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/parkinglot/parkinglot/internal/domain"
+	"github.com/parkinglot/parkinglot/internal/plan"
+	"github.com/parkinglot/parkinglot/internal/store"
+)
+
+// Admission is the answer to an accepted submission.
+type Admission struct {
+	TaskID     string `example:"req-42" json:"taskId"`
+	PoolID     string `example:"llm" json:"poolId"`
+	Status     string `doc:"What was decided on arrival: running, its units are taken; or queued." enum:"running,queued" json:"status"`
+	Position   int64  `doc:"Place in the queue, where it is known without counting." json:"position,omitempty"`
+	JobID      int64  `doc:"Numbers the pool's submissions in the order they were accepted." json:"jobId"`
+	Submission int    `doc:"1; more when the id was rejected before and submitted again." json:"submission"`
+	Known      bool   `doc:"The same task was submitted before: this is the first answer again." json:"known,omitempty"`
+}
+
+// TaskPage is a page of tasks.
+type TaskPage struct {
+	Tasks      []Task `doc:"Newest first, without results." json:"tasks" nullable:"false"`
+	NextCursor string `doc:"Continues after this page; absent on the last." json:"nextCursor,omitempty"`
+}
+
+type submitInput struct {
+	PoolID string `doc:"The pool." example:"llm" path:"poolId"`
+
+	submission plan.Submit
+}
+
+// Resolve reads the body; Huma adds its faults to those of the parameters.
+func (in *submitInput) Resolve(ctx huma.Context) []error {
+	raw, err := readBody(ctx, maxSubmission)
+	if err == nil {
+		in.submission, err = decodeSubmission(raw, "body")
+	}
+	if err == nil {
+		return nil
+	}
+	if err.Code != domain.CodeInvalid {
+		return []error{err}
+	}
+	d := decoder{faults: err.Faults}
+	return d.errors()
+}
+
+type admissionOutput struct {
+	Body Admission
+}
+
+type taskInput struct {
+	PoolID string `doc:"The pool." example:"llm" path:"poolId"`
+	TaskID string `doc:"The task." example:"req-42" path:"taskId"`
+}
+
+type getTaskInput struct {
+	taskInput
+
+	Wait string `doc:"Hold the answer until the task is terminal, at most this long (at most 5m): a duration such as 30s, or a number of seconds." example:"30s" query:"wait"`
+
+	wait time.Duration
+}
+
+// Resolve reads the parameters Huma does not know how to.
+func (in *getTaskInput) Resolve(huma.Context) []error {
+	d := decoder{}
+	in.wait = d.wait(in.Wait)
+	return d.errors()
+}
+
+type taskOutput struct {
+	Body Task
+}
+
+type listTasksInput struct {
+	PoolID string `doc:"The pool." example:"llm" path:"poolId"`
+	Status string `doc:"Only tasks in this status." enum:"queued,running,completed,failed,expired,rejected,dropped" query:"status"`
+	Tenant string `doc:"Only tasks of this tenant." maxLength:"200" query:"tenant"`
+	Label  string `doc:"Only tasks with this label, as key:value." example:"run:nightly" query:"label"`
+	Limit  int    `default:"50" doc:"Tasks of a page." maximum:"500" minimum:"1" query:"limit"`
+	Cursor string `doc:"nextCursor of the page before." query:"cursor"`
+
+	label  [2]string
+	before domain.JobID
+}
+
+// Resolve reads the parameters Huma does not know how to.
+func (in *listTasksInput) Resolve(huma.Context) []error {
+	d := decoder{}
+	in.label = d.label(in.Label)
+	after := d.cursor("cursor", in.Cursor).After
+	before, ok := after[domain.Source(in.PoolID)]
+	if in.Cursor != "" && len(d.faults) == 0 && (!ok || before < 1 || len(after) != 1) {
+		d.fault("query.cursor", in.Cursor, "is not a cursor of this pool's tasks")
+	}
+	in.before = domain.JobID(before)
+	return d.errors()
+}
+
+type taskPageOutput struct {
+	Body TaskPage
+}
+
+func (s *server) taskRoutes() {
+	submit := huma.Operation{
+		OperationID: "submitTask", Method: http.MethodPost, Path: "/pools/{poolId}/tasks", Tags: []string{"tasks"},
+		Summary: "Submit a task", DefaultStatus: http.StatusAccepted,
+		Description: "Decides at once: the task starts (`running`), waits (`queued`), or is refused. " +
+			"`409` with `queue_full`, `tenant_queue_full`, `capacity_zero`, `pool_draining` or `pool_disabled` is recorded as a rejected " +
+			"task and may be submitted again. `409 task_exists`: the id is known with another body. The same body gets the same answer " +
+			"again. `422`: it could never start; nothing is recorded.",
+		Errors: []int{400, 404, 408, 409, 413, 415, 422, 503},
+	}
+	register(s, submit, s.submit)
+	documentBody[TaskSubmission](s.api, submit, map[string]any{
+		"taskId": "req-42", "priority": "high", "resourceCost": map[string]any{"kind": "gpuVram", "units": 4},
+		"mailboxKey": map[string]any{"tenant": "acme", "userId": "ada"}, "payload": map[string]any{"prompt": "Hello"},
+	})
+	register(s, huma.Operation{
+		OperationID: "getTask", Method: http.MethodGet, Path: "/pools/{poolId}/tasks/{taskId}", Tags: []string{"tasks"},
+		Summary:     "Read a task, or wait for it to end",
+		Description: "The newest submission of the id. With `wait` the answer is held until the task is terminal or the time is over, whichever is first.",
+		Errors:      []int{404, 422, 503},
+	}, s.getTask)
+	register(s, huma.Operation{
+		OperationID: "listTasks", Method: http.MethodGet, Path: "/pools/{poolId}/tasks", Tags: []string{"tasks"},
+		Summary: "List tasks, newest first", Description: "Pages of the pool's tasks by age.",
+		Errors: []int{404, 422, 503},
+	}, s.listTasks)
+	register(s, huma.Operation{
+		OperationID: "cancelTask", Method: http.MethodDelete, Path: "/pools/{poolId}/tasks/{taskId}", Tags: []string{"tasks"},
+		Summary: "Cancel a task",
+		Description: "A queued task is dropped. A running one is asked to stop (`cancelRequestedAt`) and becomes failed with reason " +
+			"`cancelled` when its executor has stopped. A terminal one is answered as it is.",
+		Errors: []int{404, 503},
+	}, s.cancelTask)
+}
+
+func (s *server) submit(ctx context.Context, in *submitInput) (*admissionOutput, error) {
+	answers, err := s.service.Submit(ctx, domain.PoolID(in.PoolID), []plan.Submit{in.submission})
+	if err != nil {
+		return nil, err
+	}
+	if len(answers) != 1 {
+		return nil, domain.Errorf(domain.CodeInternal, "%d answers to one submission", len(answers))
+	}
+	if refused := answers[0].Err; refused != nil {
+		return nil, refused
+	}
+	return &admissionOutput{Body: admission(answers[0])}, nil
+}
+
+// admission is the answer to an accepted submission. Of a task known before it is
+// what was decided then, as far as its row still tells: a task that started on
+// arrival started at the very instant it was created.
+func admission(a plan.Answer) Admission {
+	t := a.Task
+	view := Admission{
+		TaskID: string(t.TaskID), PoolID: string(t.PoolID), JobID: int64(t.JobID), Submission: t.Submission,
+		Status: string(t.Status), Known: a.Known,
+	}
+	if a.Known {
+		view.Status = string(domain.StatusQueued)
+		if t.Attempt == 1 && t.StartedAt != nil && t.StartedAt.Equal(t.CreatedAt) {
+			view.Status = string(domain.StatusRunning)
+		}
+	}
+	if view.Status == string(domain.StatusQueued) {
+		view.Position = a.Position
+	}
+	return view
+}
+
+func (s *server) getTask(ctx context.Context, in *getTaskInput) (*taskOutput, error) {
+	view, err := s.service.Task(ctx, domain.PoolID(in.PoolID), domain.TaskID(in.TaskID), in.wait)
+	if err != nil {
+		return nil, err
+	}
+	return &taskOutput{Body: taskJSON(&view.Task, view.Position)}, nil
+}
+
+func (s *server) listTasks(ctx context.Context, in *listTasksInput) (*taskPageOutput, error) {
+	tasks, err := s.service.Tasks(ctx, store.TaskFilter{
+		Pool: domain.PoolID(in.PoolID), Status: domain.Status(in.Status), Tenant: domain.Tenant(in.Tenant),
+		Label: in.label, Before: in.before, Limit: in.Limit + 1,
+	})
+	if err != nil {
+		return nil, err
+	}
+	output := &taskPageOutput{Body: TaskPage{Tasks: []Task{}}}
+	if len(tasks) > in.Limit {
+		tasks = tasks[:in.Limit]
+		next := position{}
+		next.advance(domain.Source(in.PoolID), int64(tasks[in.Limit-1].JobID))
+		output.Body.NextCursor = next.String()
+	}
+	for i := range tasks {
+		output.Body.Tasks = append(output.Body.Tasks, taskJSON(&tasks[i], 0))
+	}
+	return output, nil
+}
+
+func (s *server) cancelTask(ctx context.Context, in *taskInput) (*taskOutput, error) {
+	task, err := s.service.Cancel(ctx, domain.PoolID(in.PoolID), domain.TaskID(in.TaskID), requestOf(ctx).actor)
+	if err != nil {
+		return nil, err
+	}
+	return &taskOutput{Body: taskJSON(&task, 0)}, nil
+}
