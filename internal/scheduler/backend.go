@@ -23,9 +23,12 @@ type backend struct {
 	outbox *outbox
 	checks *checks
 
+	ready chan struct{} // closed when the backend has registered this process for the first time
+
 	mu         sync.Mutex
 	worker     store.Worker
 	registered bool      // the register knows worker
+	leaving    bool      // worker is being given up
 	beatAt     time.Time // when the last heartbeat that arrived was sent
 	troubleAt  time.Time // when the backend last did not answer a heartbeat; at first the start
 	down       map[domain.PoolID]bool
@@ -40,6 +43,7 @@ func newBackend(s *Scheduler, name domain.Backend, st store.Store) *backend {
 		worker:    s.opts.Worker,
 		troubleAt: time.Now(),
 		down:      make(map[domain.PoolID]bool),
+		ready:     make(chan struct{}),
 	}
 	b.waker, _ = st.(store.Waker)
 	b.hinter = &hinter{b: b, wake: make(chan struct{}, 1), pending: make(map[domain.PoolID]store.Wake)}
@@ -50,7 +54,7 @@ func newBackend(s *Scheduler, name domain.Backend, st store.Store) *backend {
 
 // helpers returns what runs beside the loops until ctx ends.
 func (b *backend) helpers() []func(context.Context) {
-	all := []func(context.Context){b.beat, b.reap, b.checks.run, b.sweep}
+	all := []func(context.Context){b.beat, b.guard, b.reap, b.checks.run, b.sweep}
 	if len(b.s.backends) > 1 {
 		all = append(all, b.outbox.run)
 	}

@@ -11,13 +11,13 @@ import (
 // the cause is alone, so that everybody else in the turn goes through: each half gets turns of
 // its own. A batch of one is blamed after a turn without any request has shown
 // that the cause is not in the pool's state.
-func (l *loop) bisect(b *batch, cause error) pause {
-	rs := b.requests()
+func (l *loop) bisect(t *turn, cause error) pause {
+	rs := t.batch.requests()
 	switch {
 	case l.blamed != nil:
-		return l.acquit(cause)
+		return l.acquit(t, cause)
 	case len(rs) == 0:
-		return l.ill(cause)
+		return l.ill(t, cause)
 	case len(rs) == 1:
 		l.blamed = &blame{request: rs[0], cause: cause}
 		return pause{}
@@ -59,15 +59,15 @@ func (l *loop) convict(t *turn) pause {
 }
 
 // acquit puts the blamed request back: a turn without any request is refused too.
-func (l *loop) acquit(cause error) pause {
+func (l *loop) acquit(t *turn, cause error) pause {
 	l.alone = append(l.alone, []*request{l.blamed.request})
 	l.blamed = nil
-	return l.ill(cause)
+	return l.ill(t, cause)
 }
 
 // ill handles a pool whose turns fail whatever is asked: like a backend that does
 // not answer, except that it is an error of ours or of the data.
-func (l *loop) ill(cause error) pause {
+func (l *loop) ill(t *turn, cause error) pause {
 	l.log.Error("the pool's turns are refused whatever is asked; look at its rows", "error", cause)
-	return l.failed(&batch{}, cause)
+	return l.failed(t, cause)
 }

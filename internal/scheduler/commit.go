@@ -15,7 +15,7 @@ import (
 func (l *loop) committed(t *turn) {
 	d := &t.decisions
 	l.start(t)
-	l.s.stop(l.pool, d.Stopping)
+	l.s.stop(d.Stopping)
 	t.batch.answer(&d.Answers)
 	if len(d.Ended) > 0 || len(d.Messages) > 0 {
 		l.s.watchers.ended(l.pool, d.Ended)
@@ -65,14 +65,15 @@ func (l *loop) start(t *turn) {
 func (l *loop) setTimer(t *turn) {
 	l.due = time.Time{}
 	next := t.decisions.Counters.NextDueAt
-	if next == nil && t.decisions.Idle {
-		next = t.before.NextDueAt
-	}
 	if next == nil {
 		return
 	}
+	now := time.Now()
 	offset := t.decisions.Now.Sub(t.at) // of the backend's clock against ours
-	l.due = time.Now().Add(time.Until(next.Add(-offset)))
+	l.due = now.Add(next.Add(-offset).Sub(now))
+	if t.decisions.Idle && !l.due.After(now) {
+		l.due = now.Add(guardMost) // it should have been served; not in a tight loop
+	}
 }
 
 // hints says what other processes should know of the turn.
@@ -109,7 +110,7 @@ func (l *loop) resolve(ctx context.Context) pause {
 	committed, err := l.lookUp(ctx, t)
 	if err != nil {
 		if l.downSince.IsZero() {
-			l.downSince = time.Now()
+			l.downSince = t.began
 			l.backend.answers(l.pool, false)
 		}
 		if time.Since(l.downSince) >= l.s.opts.Patience {

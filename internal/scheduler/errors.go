@@ -11,6 +11,9 @@ import (
 // errPanic: deciding a turn panicked. One request of the turn is the likely cause.
 var errPanic = errors.New("panic in a turn")
 
+// errNotReady: the backend has not answered since this process began.
+var errNotReady = errors.New("this process is not registered with the backend yet")
+
 // retryAfter is the advice given with CodeUnavailable.
 const retryAfter = time.Second
 

@@ -16,11 +16,7 @@ const lonelyBeat = 30 * time.Second
 // beat registers this process and then says that it lives, until ctx ends. It is
 // not behind any pool's lock.
 func (b *backend) beat(ctx context.Context) {
-	watchdog := time.AfterFunc(time.Hour, func() { b.cutOff(ctx) })
-	watchdog.Stop()
-	defer watchdog.Stop()
-
-	b.roomForAudit(ctx)
+	room := false
 	for ctx.Err() == nil {
 		sent := time.Now()
 		worker := b.incarnation()
@@ -28,15 +24,17 @@ func (b *backend) beat(ctx context.Context) {
 		wait := b.s.opts.HeartbeatEvery
 		switch {
 		case err == nil:
+			if room = room || b.roomForAudit(ctx); !room {
+				wait /= 4
+				break
+			}
 			b.heard(worker.ID, sent)
 			if b.waker == nil {
 				wait = lonelyBeat
-				break
 			}
-			watchdog.Reset(time.Until(sent.Add(b.graceLeft())))
 		case errors.Is(err, store.ErrGuard):
 			b.giveUp(ctx, worker.ID, "others have marked it dead")
-			wait = 0
+			wait = retryFirst
 		case ctx.Err() == nil:
 			b.trouble(err)
 			wait /= 4
@@ -63,12 +61,18 @@ func (b *backend) incarnation() store.Worker {
 // loops start tasks.
 func (b *backend) heard(id domain.WorkerID, sent time.Time) {
 	b.mu.Lock()
-	if b.worker.ID != id {
+	if b.worker.ID != id || b.leaving {
 		b.mu.Unlock()
 		return
 	}
 	stale := !b.registered || b.waker != nil && time.Since(b.beatAt) >= b.graceLeft()
 	b.registered, b.beatAt = true, sent
+	select {
+	case <-b.ready:
+	default:
+		b.troubleAt = sent // who reaps now knows nothing of the time before
+		close(b.ready)
+	}
 	b.mu.Unlock()
 
 	if stale {
@@ -86,8 +90,15 @@ func (b *backend) trouble(err error) {
 	b.log.Warn("heartbeat failed", "error", err)
 }
 
-// cutOff runs when no heartbeat has arrived for so long that others will soon
-// take this process for dead.
+// guard gives the incarnation up, by this process's monotonic clock, when no heartbeat
+// has arrived for so long that others will soon take the process for dead.
+func (b *backend) guard(ctx context.Context) {
+	if b.waker == nil {
+		return
+	}
+	every(ctx, max(b.s.opts.Margin/8, time.Millisecond), b.cutOff)
+}
+
 func (b *backend) cutOff(ctx context.Context) {
 	b.mu.Lock()
 	id, due := b.worker.ID, b.registered && time.Since(b.beatAt) >= b.graceLeft()
@@ -103,12 +114,12 @@ func (b *backend) cutOff(ctx context.Context) {
 func (b *backend) giveUp(ctx context.Context, id domain.WorkerID, why string) {
 	b.mu.Lock()
 	old := b.worker
-	if old.ID != id || b.registered && old.ID == "" {
+	if old.ID != id || b.leaving {
 		b.mu.Unlock()
 		return
 	}
 	// From here on turns start nothing under the old id.
-	b.registered = false
+	b.registered, b.leaving = false, true
 	b.mu.Unlock()
 
 	var held []domain.Ref
@@ -121,9 +132,7 @@ func (b *backend) giveUp(ctx context.Context, id domain.WorkerID, why string) {
 	fresh := b.s.opts.Reborn(ctx, b.name, old)
 
 	b.mu.Lock()
-	if b.worker.ID == id {
-		b.worker = fresh
-	}
+	b.worker, b.leaving = fresh, false
 	b.mu.Unlock()
 }
 

@@ -111,6 +111,7 @@ func (b *backend) lookEverywhere() {
 // poll looks at all pools of a shared backend now and then, with one read, in case
 // a hint was lost.
 func (b *backend) poll(ctx context.Context) {
+	elsewhere := make(map[domain.PoolID]int64) // turns of pools that have no loop here
 	every(ctx, b.s.opts.SafetyPoll, func(ctx context.Context) {
 		ctx, cancel := context.WithTimeout(ctx, max(b.s.opts.SafetyPoll, hintTimeout))
 		defer cancel()
@@ -120,9 +121,15 @@ func (b *backend) poll(ctx context.Context) {
 			return // the loops and the heartbeat notice and say so
 		}
 		for i := range pools {
-			if l := b.s.loop(pools[i].PoolID); l != nil && l.backend == b {
-				l.heard(pools[i])
+			id, c := pools[i].PoolID, pools[i].Counters
+			if l := b.s.loop(id); l != nil && l.backend == b {
+				l.polled(c)
+				continue
 			}
+			if seen, known := elsewhere[id]; known && seen != c.TurnNo {
+				b.s.watchers.unknown(id)
+			}
+			elsewhere[id] = c.TurnNo
 		}
 	})
 }

@@ -8,7 +8,6 @@ import (
 	"github.com/cenkalti/backoff/v5"
 
 	"github.com/parkinglot/parkinglot/internal/domain"
-	"github.com/parkinglot/parkinglot/internal/store"
 )
 
 // loop takes the turns of one pool in this process. Everything but the inbox and
@@ -77,8 +76,30 @@ func newLoop(s *Scheduler, b *backend, pool domain.PoolID) *loop {
 // run takes turns until ctx ends. What waits then is answered CodeUnavailable.
 func (l *loop) run(ctx context.Context) {
 	defer l.stop()
+	l.awaitBackend(ctx)
 	for ctx.Err() == nil {
 		l.rest(ctx, l.step(ctx))
+	}
+}
+
+// awaitBackend waits until this process is registered with the backend: before
+// that nothing could be held, and there may be no room for audit events. Who asks
+// meanwhile waits for Options.Patience.
+func (l *loop) awaitBackend(ctx context.Context) {
+	patience := time.NewTimer(l.s.opts.Patience)
+	defer patience.Stop()
+	for {
+		select {
+		case <-l.backend.ready:
+			l.succeeded()
+			return
+		case <-ctx.Done():
+			return
+		case <-patience.C:
+			l.downSince = time.Now()
+			l.backend.answers(l.pool, false)
+			l.refuseAsks(errUnavailable(errNotReady))
+		}
 	}
 }
 
@@ -146,16 +167,15 @@ func (l *loop) stop() {
 // failed puts a batch back after a turn that wrote nothing because the backend did not
 // answer. Who asks is told so when that has lasted longer than Options.Patience, and
 // from then on at once; results stay.
-func (l *loop) failed(b *batch, cause error) pause {
-	now := time.Now()
+func (l *loop) failed(t *turn, cause error) pause {
 	if l.downSince.IsZero() {
-		l.downSince = now
+		l.downSince = t.began
 		l.backend.answers(l.pool, false)
 		l.log.Warn("turns fail; trying until the backend answers", "error", cause)
 	}
-	l.putBack(b)
+	l.putBack(t.batch)
 	l.inbox.wantLook()
-	if now.Sub(l.downSince) >= l.s.opts.Patience {
+	if time.Since(l.downSince) >= l.s.opts.Patience {
 		l.refuseAsks(errUnavailable(cause))
 	}
 	return pause{d: l.retry.NextBackOff(), deaf: true}
@@ -202,8 +222,8 @@ func (l *loop) succeeded() {
 
 // guarded puts a batch back after a turn that met a row that somebody else had
 // changed or held, and turns again soon.
-func (l *loop) guarded(b *batch, cause error) pause {
-	l.putBack(b)
+func (l *loop) guarded(t *turn, cause error) pause {
+	l.putBack(t.batch)
 	l.inbox.wantLook()
 	l.guards++
 	if l.guards > guardsBeforeWarning && l.guards%guardsBeforeWarning == 0 {
@@ -227,10 +247,14 @@ func (l *loop) putBack(b *batch) {
 	l.inbox.putBack(rs)
 }
 
-// heard takes what the safety poll saw of the pool.
-func (l *loop) heard(p store.PoolView) {
-	if l.view.behind(p.Counters) {
-		l.s.watchers.unknown(l.pool)
+// polled takes what the safety poll saw of the pool. Turns of other processes may have left
+// something to start, or a timer, only where something is queued.
+func (l *loop) polled(c domain.Counters) {
+	if !l.view.behind(c) {
+		return
+	}
+	l.s.watchers.unknown(l.pool)
+	if c.Queued > 0 || c.Waiting > 0 {
 		l.inbox.wantLook()
 	}
 }

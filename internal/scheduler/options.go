@@ -87,7 +87,7 @@ type Options struct {
 	// Patience is how long a caller who asks for something waits for a backend that
 	// does not answer before it is told so. Default 2 s.
 	Patience time.Duration
-	// TurnTimeout bounds one turn. Default 10 s.
+	// TurnTimeout bounds one turn. Default 5 s.
 	TurnTimeout time.Duration
 	// InboxLimit bounds the requests waiting for a pool's next turns, results not
 	// counted. Default 20,000.
@@ -106,7 +106,7 @@ const (
 	defaultWorkerTTL      = 6 * time.Second
 	defaultOwnershipEvery = 5 * time.Second
 	defaultPatience       = 2 * time.Second
-	defaultTurnTimeout    = 10 * time.Second
+	defaultTurnTimeout    = 5 * time.Second
 	defaultInboxLimit     = 20_000
 	defaultInboxBytes     = 256 << 20
 )

@@ -3,6 +3,7 @@ package scheduler
 import (
 	"context"
 	"sync"
+	"time"
 
 	"github.com/parkinglot/parkinglot/internal/domain"
 )
@@ -37,22 +38,13 @@ func (c *checks) stopAsked(pool domain.PoolID) {
 }
 
 func (c *checks) run(ctx context.Context) {
-	ticks := make(chan struct{})
-	var wg sync.WaitGroup
-	wg.Go(func() {
-		every(ctx, c.b.s.opts.OwnershipEvery, func(ctx context.Context) {
-			select {
-			case ticks <- struct{}{}:
-			case <-ctx.Done():
-			}
-		})
-	})
-	defer wg.Wait()
+	ticker := time.NewTicker(c.b.s.opts.OwnershipEvery)
+	defer ticker.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-ticks:
+		case <-ticker.C:
 			c.compareAll(ctx)
 		case <-c.wake:
 			c.stopAll(ctx)
@@ -99,7 +91,7 @@ func (c *checks) held(ctx context.Context, l *loop) ([]domain.Task, error) {
 		}
 		after = page[len(page)-1].JobID
 	}
-	c.b.s.stop(l.pool, stopping)
+	c.b.s.stop(stopping)
 	return all, nil
 }
 

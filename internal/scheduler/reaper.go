@@ -22,7 +22,7 @@ const (
 // ctx ends. Any process may do it; a turn decides each loss again under the pool's lock.
 func (b *backend) reap(ctx context.Context) {
 	if b.waker == nil {
-		b.reapAtStart(ctx)
+		b.reapLonely(ctx)
 		return
 	}
 	rounds := 0
@@ -35,21 +35,22 @@ func (b *backend) reap(ctx context.Context) {
 	})
 }
 
-// reapAtStart settles what earlier processes left running on a backend that only
-// one process can have open.
-func (b *backend) reapAtStart(ctx context.Context) {
+// reapLonely settles what earlier processes left running on a backend that only
+// one process can have open: at once, and now and then for pools added later.
+func (b *backend) reapLonely(ctx context.Context) {
+	select {
+	case <-b.ready:
+	case <-ctx.Done():
+		return
+	}
 	for ctx.Err() == nil {
-		if _, registered := b.holder(); registered {
-			clean := true
-			for _, l := range b.loops() {
-				_, ok := b.loseOrphans(ctx, l)
-				clean = clean && ok
-			}
-			if clean {
-				break
+		wait := lonelyBeat
+		for _, l := range b.loops() {
+			if _, ok := b.loseOrphans(ctx, l); !ok {
+				wait = retryMost
 			}
 		}
-		sleep(ctx, 10*time.Millisecond)
+		sleep(ctx, wait)
 	}
 }
 

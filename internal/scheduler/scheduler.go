@@ -184,8 +184,8 @@ func (s *Scheduler) holders() []Holder {
 	return append([]Holder{s.opts.Starter}, s.opts.Holders...)
 }
 
-// stop tells the runtimes that tasks of the pool were asked to stop.
-func (s *Scheduler) stop(_ domain.PoolID, tasks []domain.Task) {
+// stop tells the runtimes that tasks were asked to stop.
+func (s *Scheduler) stop(tasks []domain.Task) {
 	if len(tasks) == 0 {
 		return
 	}

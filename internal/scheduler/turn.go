@@ -137,15 +137,15 @@ func (l *loop) handle(t *turn, err error) (outcome string, p pause) {
 			"turn", t.decisions.Counters.TurnNo, "turn_id", t.batch.reqs.TurnID, "error", err)
 		return OutcomeUnknown, pause{}
 	case errors.Is(err, store.ErrGuard):
-		return OutcomeGuard, l.guarded(t.batch, err)
+		return OutcomeGuard, l.guarded(t, err)
 	case errors.Is(err, errPanic):
-		return OutcomePanic, l.bisect(t.batch, err)
+		return OutcomePanic, l.bisect(t, err)
 	case errors.Is(err, store.ErrData):
-		return OutcomeData, l.bisect(t.batch, err)
+		return OutcomeData, l.bisect(t, err)
 	case errors.Is(err, store.ErrNotFound):
 		return OutcomeNoPool, l.noPool(t.batch)
 	}
-	return OutcomeUnavailable, l.failed(t.batch, err)
+	return OutcomeUnavailable, l.failed(t, err)
 }
 
 // noPool answers everybody that the pool is not there, and rests until asked again.
@@ -153,6 +153,7 @@ func (l *loop) noPool(b *batch) pause {
 	for _, r := range b.requests() {
 		r.fail(errUnknownPool(l.pool))
 	}
+	l.succeeded()
 	l.due = time.Time{}
 	if l.inbox.waiting() {
 		return pause{}
