@@ -66,7 +66,7 @@ type poolInput struct {
 }
 
 type changePoolInput struct {
-	poolInput
+	PoolID string `doc:"The pool." example:"llm" path:"poolId"`
 
 	change plan.PoolChange
 }

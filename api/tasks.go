@@ -61,9 +61,9 @@ type taskInput struct {
 }
 
 type getTaskInput struct {
-	taskInput
-
-	Wait string `doc:"Hold the answer until the task is terminal, at most this long (at most 5m): a duration such as 30s, or a number of seconds." example:"30s" query:"wait"`
+	PoolID string `doc:"The pool." example:"llm" path:"poolId"`
+	TaskID string `doc:"The task." example:"req-42" path:"taskId"`
+	Wait   string `doc:"Hold the answer until the task is terminal, at most this long (at most 5m): a duration such as 30s, or a number of seconds." example:"30s" query:"wait"`
 
 	wait time.Duration
 }

@@ -25,7 +25,8 @@ type Cancelled struct {
 const maxReason = 2000 // characters
 
 type settleInput struct {
-	taskInput
+	PoolID string `doc:"The pool." example:"llm" path:"poolId"`
+	TaskID string `doc:"The task." example:"req-42" path:"taskId"`
 
 	force plan.Force
 }
