@@ -29,5 +29,6 @@ const (
 	ReasonResultInvalid    ReasonCode = "result_invalid"
 	ReasonWorkerLost       ReasonCode = "worker_lost"
 	ReasonForced           ReasonCode = "forced"
-	ReasonNeverFits        ReasonCode = "never_fits" // the pool shrank below the task's units while it waited
+	ReasonNeverFits        ReasonCode = "never_fits"  // the pool shrank below the task's units while it waited
+	ReasonLateResult       ReasonCode = "late_result" // of a refused event: the attempt had ended before
 )

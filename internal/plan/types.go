@@ -25,6 +25,9 @@ type Snapshot struct {
 	Candidates []domain.Task
 	// CandidatesCut says that a lane had more than were read.
 	CandidatesCut bool
+	// LaneLimit is how many candidates of each lane were read at most: one with fewer
+	// was read whole. 0: not told; then every lane may have more when CandidatesCut.
+	LaneLimit int
 	// Due are queued tasks whose deadline is at or before Now, oldest deadline first, bounded.
 	Due []domain.Task
 	// Rested are queued tasks whose backoff is over, bounded.

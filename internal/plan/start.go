@@ -1,0 +1,197 @@
+package plan
+
+import (
+	"fmt"
+	"maps"
+
+	"github.com/parkinglot/parkinglot/internal/domain"
+)
+
+// start runs the start pass: down the line, as long as units are free.
+//
+// What does not fit holds up everybody behind it but MaxOvertakes, counted on its
+// row. What its tenant's cap keeps back holds up nobody but its own tenant. An
+// arriving task that cannot start and finds no room in the queue holds up nobody:
+// it is about to be rejected.
+func (t *turn) start(arrivals []arrival) {
+	if !t.mayStart() || t.free() <= 0 {
+		return
+	}
+	if t.snap.CandidatesCut && (len(t.snap.Candidates) == 0 || len(t.relane) > 0) {
+		// Nobody knows who is first: either nothing was read, or by other lanes.
+		t.again = true
+		return
+	}
+	for _, a := range arrivals {
+		t.entered = append(t.entered, a.row)
+	}
+	t.line()
+	p := pass{turn: t, lanes: t.cutLanes()}
+	for _, r := range t.queue {
+		if t.free() <= 0 || p.reserved {
+			return
+		}
+		lane := p.lanes[r.t.Lane]
+		// What comes behind the unread part of its lane waits until that is read.
+		if r.stored || lane == nil || lane.unseen > 0 {
+			p.visit(r)
+		}
+		if lane == nil || !r.stored {
+			continue
+		}
+		if lane.unseen--; lane.unseen == 0 && !lane.heldUp && !t.capReached(r.t.Tenant, r.t.Lane) {
+			// All that was read of the lane has gone: the next in order is unread.
+			t.again = t.again || t.free() > 0
+			return
+		}
+	}
+}
+
+// mayStart reports whether starting is this turn's business at all. A pool without
+// capacity keeps its queue: zero is how operators pause it.
+func (t *turn) mayStart() bool {
+	return !t.req.NoStart && t.pool.State != domain.PoolDisabled &&
+		t.pool.Runtime != domain.RuntimeWeb && t.pool.MaxUnits > 0
+}
+
+// free returns the units that may be taken; negative after the pool has shrunk.
+func (t *turn) free() domain.Units { return t.pool.MaxUnits.Sub(t.counters.ActiveUnits) }
+
+// pass is the state of one walk down the line.
+type pass struct {
+	*turn
+	lanes map[string]*lane
+	// heads are the first task of each class that did not fit.
+	heads [domain.PriorityClasses]*row
+	// reserved: a head has been overtaken often enough; what is free is kept for it.
+	reserved bool
+}
+
+// lane is what a pass knows of a lane that may have more than was read of it.
+type lane struct {
+	unseen int  // candidates not visited yet
+	heldUp bool // one of them did not fit
+}
+
+// cutLanes returns the lanes of which perhaps only the first part was read.
+func (t *turn) cutLanes() map[string]*lane {
+	if !t.snap.CandidatesCut {
+		return nil
+	}
+	lanes := make(map[string]*lane)
+	for _, r := range t.queue {
+		if !r.stored {
+			continue
+		}
+		l := lanes[r.t.Lane]
+		if l == nil {
+			l = &lane{}
+			lanes[r.t.Lane] = l
+		}
+		l.unseen++
+	}
+	maps.DeleteFunc(lanes, func(_ string, l *lane) bool { return l.unseen < t.snap.LaneLimit })
+	return lanes
+}
+
+// visit starts the task if it may, or finds out what it holds up.
+func (p *pass) visit(r *row) {
+	task := r.t
+	if !r.arriving && (task.Status != domain.StatusQueued || task.NotBefore != nil) {
+		return
+	}
+	account := p.account(task.Tenant)
+	limit := account.limit.MaxUnits
+	switch {
+	case passed(task.Deadline, p.now):
+		p.end(r, domain.EventExpire, domain.StatusExpired, deadlinePassed())
+	case task.Units > p.pool.MaxUnits:
+		p.drop(r, fmt.Sprintf("the pool shrank to %d units, the task needs %d", p.pool.MaxUnits, task.Units))
+	case limit > 0 && task.Units > limit:
+		p.drop(r, fmt.Sprintf("the tenant's cap fell to %d units, the task needs %d", limit, task.Units))
+	case account.capped:
+	case limit > 0 && account.ActiveUnits.Add(task.Units) > limit:
+		account.capped = p.stays(r)
+	case task.Units > p.free():
+		if p.stays(r) {
+			p.block(r)
+		}
+	default:
+		p.run(r)
+		p.overtake()
+	}
+}
+
+// stays reports whether a task that cannot start now will be in the queue; an
+// arriving one takes its place if there is room.
+func (p *pass) stays(r *row) bool {
+	if !r.arriving {
+		return true
+	}
+	if p.full(r.t) != nil {
+		return false
+	}
+	p.enqueue(r)
+	return true
+}
+
+// block notes a task that does not fit.
+func (p *pass) block(r *row) {
+	if lane := p.lanes[r.t.Lane]; lane != nil {
+		lane.heldUp = true
+	}
+	if head := &p.heads[r.t.Priority]; *head == nil {
+		*head = r
+		p.reserved = p.reserved || r.t.Overtaken >= p.pool.MaxOvertakes
+	}
+}
+
+// overtake counts a start on every head it went past.
+func (p *pass) overtake() {
+	for _, head := range p.heads {
+		if head == nil {
+			continue
+		}
+		p.touch(head)
+		head.t.Overtaken++
+		p.reserved = p.reserved || head.t.Overtaken >= p.pool.MaxOvertakes
+	}
+}
+
+// run starts the next attempt of a task.
+func (t *turn) run(r *row) {
+	if r.arriving {
+		r.arriving = false
+		t.charge(r.t)
+	}
+	t.move(r, record{kind: domain.EventStart}, func(task *domain.Task) {
+		at := t.now
+		task.Status, task.Reason, task.StartedAt, task.NotBefore = domain.StatusRunning, domain.Reason{}, &at, nil
+		task.Attempt++
+		task.MaxAttempts = max(task.MaxAttempts, task.Attempt)
+		task.Holder, task.RiverJobID = "", 0
+		if t.pool.Runtime == domain.RuntimeNative {
+			task.Holder = t.req.Worker
+		}
+	})
+	if t.pool.Policy == domain.PolicyFair {
+		t.counters.VirtualTime = max(t.counters.VirtualTime, r.t.Rank)
+	}
+	t.started = append(t.started, r)
+}
+
+// drop evicts a queued task that can never start any more.
+func (t *turn) drop(r *row, message string) {
+	t.move(r, record{kind: domain.EventDrop}, func(task *domain.Task) {
+		task.Status, task.Reason = domain.StatusDropped, domain.Reason{Code: domain.ReasonNeverFits, Message: message}
+	})
+}
+
+// capReached reports whether the tenant of a lane of its own can start nothing more.
+func (t *turn) capReached(tenant domain.Tenant, lane string) bool {
+	if lane == "" {
+		return false
+	}
+	a := t.account(tenant)
+	return a.capped || a.limit.MaxUnits > 0 && a.ActiveUnits >= a.limit.MaxUnits
+}
