@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/parkinglot/parkinglot/internal/domain"
+	"github.com/parkinglot/parkinglot/internal/runtime/attempts"
 )
 
 // settleSkew is how far the clock of the database may be behind that of an
@@ -47,7 +48,7 @@ type run struct {
 
 // mono translates a wall-clock time to the monotonic clock of the run's machine.
 func (r *run) mono(t time.Time) int64 {
-	return r.enter.MonoNano + t.Sub(r.enter.Wall()).Nanoseconds()
+	return r.enter.MonoNS + t.Sub(wall(r.enter)).Nanoseconds()
 }
 
 // Execution compares the executors' records of one pool with its trail, which
@@ -66,36 +67,36 @@ func Execution(l *Ledger, records []Record) ExecutionReport {
 
 // matchRuns pairs entries and exits with the attempts they belong to, in order of entry.
 func matchRuns(l *Ledger, records []Record, report *ExecutionReport) []*run {
-	attempts := map[runKey]*Attempt{}
+	started := map[runKey]*Attempt{}
 	for _, a := range l.Attempts {
-		attempts[runKey{a.TaskID, a.Number}] = a
+		started[runKey{a.TaskID, a.Number}] = a
 	}
 	sorted := slices.Clone(records)
-	slices.SortStableFunc(sorted, func(a, b Record) int { return compareInt(a.MonoNano, b.MonoNano) })
+	slices.SortStableFunc(sorted, func(a, b Record) int { return compareInt(a.MonoNS, b.MonoNS) })
 	byKey := map[runKey]*run{}
 	pids := map[int]bool{}
 	var runs []*run
 	for i := range sorted {
 		rec := &sorted[i]
-		key := runKey{rec.TaskID, rec.Attempt}
+		key := runKey{rec.Task, rec.Attempt}
 		pids[rec.PID] = true
 		r := byKey[key]
 		switch {
-		case rec.Kind == RecordExit && (r == nil || r.exit != nil):
+		case rec.Kind == attempts.RecordExit && (r == nil || r.exit != nil):
 			l.executionFault(rec, nil, "process %d left attempt %d, which it had not entered", rec.PID, rec.Attempt)
-		case rec.Kind == RecordExit:
+		case rec.Kind == attempts.RecordExit:
 			r.exit = rec
 		case r != nil:
 			l.executionFault(rec, r.attempt, "attempt %d was executed twice, by processes %d and %d", rec.Attempt, r.enter.PID, rec.PID)
 		default:
-			r = &run{enter: rec, attempt: attempts[key]}
+			r = &run{enter: rec, attempt: started[key]}
 			byKey[key] = r
 			runs = append(runs, r)
 		}
 	}
 	for _, a := range l.Attempts {
 		if a.EndKind == domain.EventComplete && a.EndCode != domain.ReasonForced && byKey[runKey{a.TaskID, a.Number}] == nil {
-			l.executionFault(&Record{TaskID: a.TaskID}, a, "attempt %d completed and no executor entered it", a.Number)
+			l.executionFault(&Record{Task: a.TaskID}, a, "attempt %d completed and no executor entered it", a.Number)
 		}
 	}
 	report.Runs, report.Processes = len(runs), len(pids)
@@ -111,7 +112,7 @@ func (r *run) settle(l *Ledger, report *ExecutionReport) {
 		l.executionFault(r.enter, r.attempt, "it ran with %d units, its start took %d", r.enter.Units, r.attempt.Units)
 	}
 	if r.exit != nil {
-		r.until = r.exit.MonoNano
+		r.until = r.exit.MonoNS
 	} else {
 		report.Unended++
 	}
@@ -123,7 +124,7 @@ func (r *run) settle(l *Ledger, report *ExecutionReport) {
 		r.until = ended
 		return
 	}
-	overlap := time.Duration(r.exit.MonoNano - ended)
+	overlap := time.Duration(r.exit.MonoNS - ended)
 	if overlap <= 0 {
 		return
 	}
@@ -134,7 +135,7 @@ func (r *run) settle(l *Ledger, report *ExecutionReport) {
 		return
 	}
 	report.Overlap[r.attempt.EndKind] += overlap
-	r.until = max(ended, r.enter.MonoNano)
+	r.until = max(ended, r.enter.MonoNS)
 }
 
 // byItsExecutor says whether the attempt ended because its executor returned:
@@ -159,9 +160,9 @@ type edge struct {
 func peakRunning(l *Ledger, runs []*run) domain.Units {
 	edges := make([]edge, 0, 2*len(runs))
 	for _, r := range runs {
-		edges = append(edges, edge{r.enter.MonoNano, r, true})
+		edges = append(edges, edge{r.enter.MonoNS, r, true})
 		if r.until != 0 {
-			edges = append(edges, edge{max(r.until, r.enter.MonoNano+1), r, false})
+			edges = append(edges, edge{max(r.until, r.enter.MonoNS+1), r, false})
 		}
 	}
 	slices.SortStableFunc(edges, func(a, b edge) int {
@@ -212,7 +213,7 @@ func widest(running map[*run]bool, l *Ledger) domain.Units {
 
 func (l *Ledger) executionFault(rec *Record, a *Attempt, format string, args ...any) {
 	v := Violation{
-		Promise: PromiseExecution, Source: l.Source, TaskID: rec.TaskID, Message: fmt.Sprintf(format, args...),
+		Promise: PromiseExecution, Source: l.Source, TaskID: rec.Task, Message: fmt.Sprintf(format, args...),
 	}
 	if a != nil {
 		v.Seq = a.Start

@@ -1,7 +1,9 @@
 package history_test
 
 import (
-	"strings"
+	"fmt"
+	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -9,6 +11,7 @@ import (
 
 	"github.com/parkinglot/parkinglot/internal/domain"
 	"github.com/parkinglot/parkinglot/internal/history"
+	"github.com/parkinglot/parkinglot/internal/runtime/attempts"
 )
 
 // logOf writes records: at is milliseconds after the trail's epoch, on both clocks.
@@ -17,14 +20,14 @@ type logOf []history.Record
 func (l *logOf) add(kind string, id domain.TaskID, attempt int, units domain.Units, at float64) {
 	nanos := int64(at * 1e6)
 	*l = append(*l, history.Record{
-		PID: 7, Pool: pool, TaskID: id, Attempt: attempt, Units: units, Kind: kind,
-		WallMicro: time.Unix(1_700_000_000, nanos).UnixMicro(), MonoNano: nanos,
+		PID: 7, Pool: pool, Task: id, Attempt: attempt, Units: units, Kind: kind,
+		WallUS: time.Unix(1_700_000_000, nanos).UnixMicro(), MonoNS: nanos,
 	})
 }
 
 func (l *logOf) run(id domain.TaskID, attempt int, units domain.Units, from, to float64) {
-	l.add(history.RecordEnter, id, attempt, units, from)
-	l.add(history.RecordExit, id, attempt, units, to)
+	l.add(attempts.RecordEnter, id, attempt, units, from)
+	l.add(attempts.RecordExit, id, attempt, units, to)
 }
 
 // handover is a trail in which b waits for a's units; events are 1 ms apart.
@@ -79,7 +82,7 @@ func TestExecutionFindsPlantedViolations(t *testing.T) {
 		"left without entering": {func(_ *trail, log *logOf) {
 			log.run("a", 1, 8, 2.5, 3)
 			log.run("b", 1, 8, 6.25, 6.5)
-			log.add(history.RecordExit, "b", 2, 8, 7)
+			log.add(attempts.RecordExit, "b", 2, 8, 7)
 		}, "had not entered"},
 		"completed without executor": {func(_ *trail, log *logOf) {
 			log.run("a", 1, 8, 2.5, 3)
@@ -126,7 +129,7 @@ func TestExecutionEndsWhatItsProcessDidNot(t *testing.T) {
 	t.Parallel()
 	l, found := replay(handover(), 10)
 	var log logOf
-	log.add(history.RecordEnter, "a", 1, 8, 2.5)
+	log.add(attempts.RecordEnter, "a", 1, 8, 2.5)
 	log.run("b", 1, 8, 6.25, 6.5)
 	report := history.Execution(l, log)
 	require.Empty(t, found.Kept)
@@ -134,18 +137,22 @@ func TestExecutionEndsWhatItsProcessDidNot(t *testing.T) {
 	require.Equal(t, domain.Units(8), report.PeakUnits)
 }
 
-func TestReadRecords(t *testing.T) {
+func TestReadRecordFilesJoinsLogs(t *testing.T) {
 	t.Parallel()
-	line := `{"pid":1,"pool":"llm","task":"a","job":2,"attempt":1,"units":3,"kind":"enter","wall":5,"mono":6}` + "\n"
-	records, err := history.ReadRecords(strings.NewReader(line + line[:20]))
+	dir := t.TempDir()
+	var paths []string
+	for i, id := range []string{"a", "b"} {
+		path := filepath.Join(dir, id)
+		line := fmt.Sprintf(`{"pid":%d,"pool":"llm","task":%q,"job":2,"attempt":1,"units":3,"kind":"enter","wallTime":5,"mono":6}`+"\n", i, id)
+		require.NoError(t, os.WriteFile(path, []byte(line+line[:20]), 0o600))
+		paths = append(paths, path)
+	}
+	records, err := history.ReadRecordFiles(paths)
 	require.NoError(t, err)
-	require.Equal(t, []history.Record{{
-		PID: 1, Pool: "llm", TaskID: "a", JobID: 2, Attempt: 1, Units: 3, Kind: "enter", WallMicro: 5, MonoNano: 6,
-	}}, records)
-	_, err = history.ReadRecords(strings.NewReader("nonsense\n" + line))
-	require.ErrorContains(t, err, "line 1 is no record")
-	_, err = history.ReadRecords(strings.NewReader(strings.Replace(line, "enter", "peek", 1)))
-	require.ErrorContains(t, err, "neither enter nor exit")
+	require.Len(t, records, 2)
+	require.Equal(t, domain.TaskID("b"), records[1].Task)
+	_, err = history.ReadRecordFiles([]string{filepath.Join(dir, "none")})
+	require.ErrorIs(t, err, os.ErrNotExist)
 }
 
 func TestPercentilesByNearestRank(t *testing.T) {

@@ -43,7 +43,7 @@ func freedToEntered(l *Ledger, runs []*run) Percentiles {
 			continue
 		}
 		since := max(freed[next-1].at, r.mono(a.QueuedAt))
-		latencies = append(latencies, max(0, time.Duration(r.enter.MonoNano-since)))
+		latencies = append(latencies, max(0, time.Duration(r.enter.MonoNS-since)))
 	}
 	return PercentilesOf(latencies)
 }
@@ -80,7 +80,7 @@ func startToEntered(l *Ledger, runs []*run) (arrival, entry Percentiles) {
 		if a == nil {
 			continue
 		}
-		entered := r.enter.Wall()
+		entered := wall(r.enter)
 		fromStart = append(fromStart, max(0, entered.Sub(a.StartAt)))
 		if s := l.find(a.TaskID, 0); s != nil && a.Number == 1 && s.enqueue == 0 {
 			fromSubmit = append(fromSubmit, max(0, entered.Sub(s.submitAt)))

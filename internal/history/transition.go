@@ -56,6 +56,7 @@ func (l *Ledger) transition(e *domain.Event) {
 		l.endAttempt(e, s)
 		if e.Status != "" && e.Status != domain.StatusRunning {
 			l.become(e, s, e.Status)
+			s.reason = e.Reason.Code
 		}
 	default:
 		l.end(e, s)
