@@ -1,0 +1,124 @@
+package dbtest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// Options say what kind of server StartServer starts. They do not apply to a
+// server that is already there (a DSN).
+type Options struct {
+	// Durable keeps fsync and full_page_writes on, for measuring. Tests leave them off.
+	Durable bool
+	// Settings are server parameters by name, over the defaults.
+	Settings map[string]string
+}
+
+// errNone: this way to a server is not open on this machine.
+var errNone = errors.New("not available")
+
+const advice = "tests need Postgres 14 or later: install its server binaries (Debian: apt-get install postgresql), " +
+	"or set TEST_DATABASE_URL, or build the container image with \"make test/image\""
+
+// StartServer finds or starts a Postgres server and returns the URL of a database
+// on it whose role may create databases. stop ends the server and removes its
+// files; it also ends by itself with this process. For a DSN stop does nothing.
+func StartServer(ctx context.Context, opts Options) (url string, stop func(), err error) {
+	if opts.Settings == nil {
+		opts.Settings = map[string]string{}
+	}
+	starts := map[string]func(context.Context, Options) (string, func(), error){
+		"dsn":       startDSN,
+		"container": startContainer,
+		"binaries":  startBinaries,
+	}
+	if way := os.Getenv("PARKINGLOT_TEST_POSTGRES"); way != "" {
+		start, ok := starts[way]
+		if !ok {
+			return "", nil, fmt.Errorf("PARKINGLOT_TEST_POSTGRES=%s: use dsn, container or binaries", way)
+		}
+		if url, stop, err = start(ctx, opts); err != nil {
+			return "", nil, fmt.Errorf("PARKINGLOT_TEST_POSTGRES=%s: %w", way, err)
+		}
+		return url, stop, nil
+	}
+	for _, way := range []string{"dsn", "container", "binaries"} {
+		url, stop, err = starts[way](ctx, opts)
+		if !errors.Is(err, errNone) {
+			return url, stop, err
+		}
+	}
+	return "", nil, errors.New(advice)
+}
+
+func startDSN(ctx context.Context, _ Options) (string, func(), error) {
+	url := os.Getenv("TEST_DATABASE_URL")
+	if url == "" {
+		return "", nil, fmt.Errorf("TEST_DATABASE_URL is empty: %w", errNone)
+	}
+	conn, err := pgx.Connect(ctx, url)
+	if err != nil {
+		return "", nil, fmt.Errorf("TEST_DATABASE_URL: %w", err)
+	}
+	return url, func() {}, conn.Close(ctx)
+}
+
+// settings are the parameters of a server of ours, as -c arguments.
+func settings(opts Options) []string {
+	all := map[string]string{
+		"max_connections":           "300",
+		"shared_buffers":            "128MB",
+		"wal_level":                 "minimal",
+		"max_wal_senders":           "0",
+		"max_wal_size":              "2GB",
+		"max_locks_per_transaction": "256",
+		"log_min_messages":          "warning",
+		"log_min_error_statement":   "panic",
+		"lc_messages":               "C",
+		"timezone":                  "UTC",
+	}
+	if !opts.Durable {
+		all["fsync"] = "off"
+		all["full_page_writes"] = "off"
+	}
+	for k, v := range opts.Settings {
+		all[k] = v
+	}
+	args := make([]string, 0, 2*len(all))
+	for k, v := range all {
+		args = append(args, "-c", k+"="+v)
+	}
+	return args
+}
+
+// awaitReady waits until the server answers, or until ended reports why it never
+// will.
+func awaitReady(ctx context.Context, url string, ended func() error) error {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
+	defer cancel()
+	for {
+		attempt, done := context.WithTimeout(ctx, 5*time.Second)
+		conn, err := pgx.Connect(attempt, url)
+		if err == nil {
+			err = conn.Ping(attempt)
+			_ = conn.Close(attempt) // only asked whether it answers
+		}
+		done()
+		if err == nil {
+			return nil
+		}
+		if dead := ended(); dead != nil {
+			return dead
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("the server does not answer: %w", err)
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
