@@ -119,6 +119,9 @@ func (o *Options) complete() error {
 	if o.Metrics == nil {
 		o.Metrics = noMetrics{}
 	}
+	if o.decide == nil {
+		o.decide = plan.Turn
+	}
 	if o.Worker.ID == "" {
 		o.Worker.ID = domain.WorkerID(uuid.NewString())
 	}
