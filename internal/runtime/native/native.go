@@ -13,28 +13,25 @@ import (
 
 	"github.com/parkinglot/parkinglot/internal/domain"
 	"github.com/parkinglot/parkinglot/internal/runtime/attempts"
+	"github.com/parkinglot/parkinglot/internal/store"
 )
-
-// Load returns the payloads of jobs of one pool, by job id; jobs without payload
-// are absent (store.Tasks.Payloads of the pool's backend).
-type Load func(ctx context.Context, pool domain.PoolID, jobs []domain.JobID) (map[domain.JobID][]byte, error)
 
 // Runtime implements scheduler.Starter; the methods of its Runner are those of
 // scheduler.Holder.
 type Runtime struct {
 	*attempts.Runner
 
-	load Load
-	log  *slog.Logger
+	tasks func(domain.PoolID) store.Tasks
+	log   *slog.Logger
 }
 
-// New returns a Runtime that runs its attempts in runner. A nil log is
-// slog.Default.
-func New(runner *attempts.Runner, load Load, log *slog.Logger) *Runtime {
+// New returns a Runtime that runs its attempts in runner. tasks returns where the
+// tasks of a native pool are read. A nil log is slog.Default.
+func New(runner *attempts.Runner, tasks func(domain.PoolID) store.Tasks, log *slog.Logger) *Runtime {
 	if log == nil {
 		log = slog.Default()
 	}
-	return &Runtime{Runner: runner, load: load, log: log}
+	return &Runtime{Runner: runner, tasks: tasks, log: log}
 }
 
 // started is a task on its way to its executor.
@@ -100,7 +97,7 @@ func (r *Runtime) loadAndRun(pool domain.PoolID, batch []started) {
 func (r *Runtime) tryLoad(pool domain.PoolID, jobs []domain.JobID) (map[domain.JobID][]byte, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), loadTimeout)
 	defer cancel()
-	return r.load(ctx, pool, jobs)
+	return r.tasks(pool).Payloads(ctx, pool, jobs)
 }
 
 // runStopped lets the attempts report whose context has ended, and returns the
