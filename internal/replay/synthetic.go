@@ -27,8 +27,8 @@ func Synthetic(n int, seed uint64, rules Rules) Trace {
 
 // Shape of the synthetic trace.
 const (
-	calmGap  = 600 * time.Millisecond // mean time between arrivals
-	burstGap = 90 * time.Millisecond
+	calmGap  = 330 * time.Millisecond // mean time between arrivals
+	burstGap = 50 * time.Millisecond
 	calmStay = 0.985 // chance that the next arrival is of the same phase
 	rushStay = 0.97
 
