@@ -43,8 +43,8 @@ type auditInput struct {
 	PoolID  string `doc:"Only events of this pool." query:"poolId"`
 	Kind    string `doc:"Only events of this kind." example:"start" query:"kind"`
 	Subject string `doc:"Only events about this." example:"task:req-42" query:"subject"`
-	From    string `doc:"A time, inclusive." format:"date-time" query:"from"`
-	To      string `doc:"A time, exclusive." format:"date-time" query:"to"`
+	From    string `doc:"A time as RFC 3339 has it, inclusive." example:"2026-03-01T00:00:00Z" query:"from"`
+	To      string `doc:"A time as RFC 3339 has it, exclusive." example:"2026-03-02T00:00:00Z" query:"to"`
 	Limit   int    `default:"50" doc:"Events of a page." maximum:"500" minimum:"1" query:"limit"`
 	Cursor  string `doc:"nextCursor of the page before." query:"cursor"`
 

@@ -921,11 +921,11 @@ type ListEventsParams struct {
 	// Subject Only events about this.
 	Subject *string `form:"subject,omitempty" json:"subject,omitempty"`
 
-	// From A time, inclusive.
-	From *time.Time `form:"from,omitempty" json:"from,omitempty"`
+	// From A time as RFC 3339 has it, inclusive.
+	From *string `form:"from,omitempty" json:"from,omitempty"`
 
-	// To A time, exclusive.
-	To *time.Time `form:"to,omitempty" json:"to,omitempty"`
+	// To A time as RFC 3339 has it, exclusive.
+	To *string `form:"to,omitempty" json:"to,omitempty"`
 
 	// Limit Events of a page.
 	Limit *int64 `form:"limit,omitempty" json:"limit,omitempty"`
@@ -1620,7 +1620,7 @@ func NewListEventsRequest(server string, params *ListEventsParams) (*http.Reques
 
 		if params.From != nil {
 
-			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "from", *params.From, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "date-time"}); err != nil {
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "from", *params.From, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
 				return nil, err
 			} else {
 				for _, qp := range strings.Split(queryFrag, "&") {
@@ -1632,7 +1632,7 @@ func NewListEventsRequest(server string, params *ListEventsParams) (*http.Reques
 
 		if params.To != nil {
 
-			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "to", *params.To, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "date-time"}); err != nil {
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "to", *params.To, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
 				return nil, err
 			} else {
 				for _, qp := range strings.Split(queryFrag, "&") {
