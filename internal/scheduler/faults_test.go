@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -34,7 +35,6 @@ func TestOutageRefusesAsksAndKeepsResults(t *testing.T) {
 	var e *domain.Error
 	require.ErrorAs(t, err, &e)
 	require.Positive(t, e.RetryAfter)
-	began = time.Now()
 	_, err = p.Cancel(t.Context(), poolID, plan.Cancel{TaskID: "task-0"})
 	require.Equal(t, domain.CodeUnavailable, domain.CodeOf(err), "at once from now on")
 
@@ -135,10 +135,8 @@ func TestCallersOfAnUnknownCommitAreNotKeptWaiting(t *testing.T) {
 func poisonous(ids ...domain.TaskID) func(*plan.Requests) error {
 	return func(r *plan.Requests) error {
 		for i := range r.Submits {
-			for _, id := range ids {
-				if r.Submits[i].TaskID == id {
-					return fmt.Errorf("%w: %w", store.ErrData, errInjected)
-				}
+			if slices.Contains(ids, r.Submits[i].TaskID) {
+				return fmt.Errorf("%w: %w", store.ErrData, errInjected)
 			}
 		}
 		return nil

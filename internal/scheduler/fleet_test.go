@@ -210,7 +210,7 @@ func TestOrphansOfAnEarlierProcessAreLostAtOnce(t *testing.T) {
 	wantBalance(t, st)
 }
 
-func file(t *testing.T, path string) store.Store {
+func file(t testing.TB, path string) store.Store {
 	t.Helper()
 	st, err := sqlite.Open(t.Context(), sqlite.Options{Path: path, Log: slog.New(slog.DiscardHandler)})
 	require.NoError(t, err)

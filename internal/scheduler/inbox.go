@@ -1,6 +1,7 @@
 package scheduler
 
 import (
+	"slices"
 	"sync"
 
 	"github.com/parkinglot/parkinglot/internal/domain"
@@ -149,7 +150,7 @@ func (b *inbox) close() []*request {
 	defer b.mu.Unlock()
 
 	b.closed = true
-	rs := append(b.gives, b.takeAsks()...)
+	rs := slices.Concat(b.gives, b.takeAsks())
 	b.gives = nil
 	return rs
 }

@@ -262,7 +262,7 @@ func TestStoppingAnswersEverybody(t *testing.T) {
 		done <- err
 	}()
 	go func() {
-		_, err := p.Scheduler.Settle(context.Background(), plan.Settle{Ref: domain.Ref{PoolID: poolID, JobID: 1, Attempt: 1}})
+		_, err := p.Settle(context.Background(), plan.Settle{Ref: domain.Ref{PoolID: poolID, JobID: 1, Attempt: 1}})
 		done <- err
 	}()
 	time.Sleep(20 * time.Millisecond)

@@ -23,7 +23,7 @@ const (
 // goroutines.
 type Metrics interface {
 	// Turn is called after every turn.
-	Turn(TurnReport)
+	Turn(report TurnReport)
 	// BackendUp is called when a backend stops or starts to answer turns.
 	BackendUp(backend domain.Backend, up bool)
 }

@@ -102,8 +102,8 @@ func (c *checks) compareAll(ctx context.Context) {
 	}
 	notRunning, notHeld := make(map[domain.Ref]bool), make(map[domain.Ref]bool)
 	for _, l := range c.b.loops() {
-		running, comparable := l.view.running()
-		if !comparable || running == 0 && len(c.b.s.holding(l.pool)) == 0 {
+		running, settled := l.view.running()
+		if !settled || running == 0 && len(c.b.s.holding(l.pool)) == 0 {
 			continue
 		}
 		if err := c.compare(ctx, l, notRunning, notHeld); err != nil && ctx.Err() == nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -197,11 +198,12 @@ func (s *Scheduler) stop(tasks []domain.Task) {
 
 // holding returns what really runs here of the pool.
 func (s *Scheduler) holding(pool domain.PoolID) []domain.Ref {
-	var refs []domain.Ref
-	for _, h := range s.holders() {
-		refs = append(refs, h.Holding(pool)...)
+	holders := s.holders()
+	parts := make([][]domain.Ref, len(holders))
+	for i, h := range holders {
+		parts[i] = h.Holding(pool)
 	}
-	return refs
+	return slices.Concat(parts...)
 }
 
 func (s *Scheduler) abandon(refs []domain.Ref) {

@@ -3,8 +3,10 @@ package scheduler_test
 import (
 	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"strconv"
 	"sync"
@@ -34,7 +36,7 @@ type process struct {
 }
 
 // launch starts a process and has it stopped at the end of the test.
-func launch(t *testing.T, opts scheduler.Options, run *runner) *process {
+func launch(t testing.TB, opts scheduler.Options, run *runner) *process {
 	t.Helper()
 	if run != nil {
 		opts.Starter = run
@@ -77,7 +79,7 @@ func memory(t *testing.T, pools ...domain.Pool) store.Store {
 	return st
 }
 
-func create(t *testing.T, st store.Store, pools ...domain.Pool) {
+func create(t testing.TB, st store.Store, pools ...domain.Pool) {
 	t.Helper()
 	for _, p := range pools {
 		_, err := st.CreatePool(t.Context(), p, time.Now().UTC())
@@ -222,15 +224,15 @@ func (r *runner) Start(tasks []domain.Task) {
 	}
 }
 
-var errAbandoned = fmt.Errorf("abandoned")
+var errAbandoned = errors.New("abandoned")
 
 func (r *runner) attempt(ctx context.Context, task domain.Task) {
 	result := plan.Settle{Ref: task.Ref(), Units: task.Units, Verdict: plan.VerdictCompleted, Result: []byte(`"done"`)}
 	if r.work != nil {
 		result = r.work(ctx, task)
 	}
-	if context.Cause(ctx) != errAbandoned && r.life.Err() == nil {
-		_, _ = r.settle(r.life, result) //nolint:errcheck // fails only when the test ends
+	if !errors.Is(context.Cause(ctx), errAbandoned) && r.life.Err() == nil {
+		_, _ = r.settle(r.life, result) // fails only when the test ends
 	}
 	r.forget(task.Ref())
 }
@@ -295,11 +297,7 @@ func (r *runner) started() map[domain.Ref]int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 
-	all := make(map[domain.Ref]int, len(r.starts))
-	for ref, n := range r.starts {
-		all[ref] = n
-	}
-	return all
+	return maps.Clone(r.starts)
 }
 
 func (r *runner) wasAbandoned(ref domain.Ref) bool {
@@ -308,3 +306,5 @@ func (r *runner) wasAbandoned(ref domain.Ref) bool {
 
 	return slices.Contains(r.abandoned, ref)
 }
+
+func now() time.Time { return time.Now().UTC() }

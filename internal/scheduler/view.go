@@ -53,7 +53,7 @@ func (v *view) setStuck(stuck bool) {
 
 // running returns how many tasks of the pool run anywhere, as far as is known, and
 // whether the rows can be compared with what runs here.
-func (v *view) running() (n int64, comparable bool) {
+func (v *view) running() (n int64, settled bool) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 
