@@ -147,6 +147,14 @@ type Tasks interface {
 	Held(ctx context.Context, pool domain.PoolID, holder domain.WorkerID, after domain.JobID, limit int) ([]domain.Task, error)
 }
 
+// Labels reads labels. Every dialect that serves native pools implements it beside
+// Store.
+type Labels interface {
+	// Labels returns the labels of the jobs of one pool, by job id. Jobs without
+	// labels are absent.
+	Labels(ctx context.Context, pool domain.PoolID, jobs []domain.JobID) (map[domain.JobID]map[string]string, error)
+}
+
 // EventFilter selects audit events; zero fields do not select.
 type EventFilter struct {
 	Pool    domain.PoolID

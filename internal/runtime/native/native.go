@@ -41,8 +41,8 @@ type started struct {
 }
 
 // Start runs tasks, each in a goroutine of its own, and returns at once. When it
-// returns they are held. Payloads that a task does not carry are loaded in one
-// call for each pool.
+// returns they are held. Payloads and labels that tasks do not carry are loaded
+// together for each pool.
 func (r *Runtime) Start(tasks []domain.Task) {
 	light := make(map[domain.PoolID][]started)
 	for i := range tasks {
@@ -77,10 +77,10 @@ func (r *Runtime) loadAndRun(pool domain.PoolID, batch []started) {
 	wait := backoff.NewExponentialBackOff()
 	wait.InitialInterval, wait.MaxInterval = 20*time.Millisecond, time.Second
 	for {
-		payloads, err := r.tryLoad(pool, jobs)
+		in, err := r.tryLoad(pool, jobs)
 		if err == nil {
 			for _, s := range batch {
-				s.task.Payload = payloads[s.task.JobID]
+				s.task.Payload, s.task.Labels = in.payloads[s.task.JobID], in.labels[s.task.JobID]
 				go s.run()
 			}
 			return
@@ -94,10 +94,23 @@ func (r *Runtime) loadAndRun(pool domain.PoolID, batch []started) {
 	}
 }
 
-func (r *Runtime) tryLoad(pool domain.PoolID, jobs []domain.JobID) (map[domain.JobID][]byte, error) {
+// inputs is what light tasks lack.
+type inputs struct {
+	payloads map[domain.JobID][]byte
+	labels   map[domain.JobID]map[string]string
+}
+
+func (r *Runtime) tryLoad(pool domain.PoolID, jobs []domain.JobID) (in inputs, err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), loadTimeout)
 	defer cancel()
-	return r.tasks(pool).Payloads(ctx, pool, jobs)
+	tasks := r.tasks(pool)
+	if in.payloads, err = tasks.Payloads(ctx, pool, jobs); err != nil {
+		return in, err
+	}
+	if labels, ok := tasks.(store.Labels); ok {
+		in.labels, err = labels.Labels(ctx, pool, jobs)
+	}
+	return in, err
 }
 
 // runStopped lets the attempts report whose context has ended, and returns the

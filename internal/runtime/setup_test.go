@@ -1,0 +1,208 @@
+package runtime_test
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"log/slog"
+	"os"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/stretchr/testify/require"
+
+	"github.com/parkinglot/parkinglot/internal/domain"
+	"github.com/parkinglot/parkinglot/internal/plan"
+	"github.com/parkinglot/parkinglot/internal/runtime/attempts"
+	"github.com/parkinglot/parkinglot/internal/runtime/native"
+	"github.com/parkinglot/parkinglot/internal/scheduler"
+	"github.com/parkinglot/parkinglot/internal/store"
+	"github.com/parkinglot/parkinglot/internal/store/sqlite"
+	"github.com/parkinglot/parkinglot/workers"
+)
+
+const (
+	poolID domain.PoolID = "llm.Pool:1"
+	soon                 = 30 * time.Second // nothing but failure is decided by it
+)
+
+// site is a backend with one pool on it, and how a process runs its tasks.
+type site struct {
+	st     store.Store
+	launch func(t *testing.T, p *process)
+}
+
+// process is a scheduler and a runtime in this process.
+type process struct {
+	*scheduler.Scheduler
+	site   *site
+	runner *attempts.Runner
+	worker store.Worker
+	opts   scheduler.Options
+	// drain gives back what runs when ctx ends and stops the runtime.
+	drain func(ctx context.Context) error
+	// stop ends the process like SIGTERM without any grace.
+	stop func()
+}
+
+// runtimes are the sites that every test of the suite runs on.
+func runtimes() map[string]func(t *testing.T, change ...func(*domain.Pool)) *site {
+	return map[string]func(*testing.T, ...func(*domain.Pool)) *site{
+		"native": onMemory,
+	}
+}
+
+func everywhere(t *testing.T, test func(t *testing.T, open func(t *testing.T, change ...func(*domain.Pool)) *site)) {
+	t.Helper()
+	for name, open := range runtimes() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test(t, open)
+		})
+	}
+}
+
+func newPool(backend domain.Backend, runtime domain.Runtime, change []func(*domain.Pool)) domain.Pool {
+	p := domain.Pool{
+		PoolID: poolID, Name: "test", State: domain.PoolActive,
+		MaxUnits: 10, MaxQueueDepth: 100_000, DefaultTimeout: time.Minute,
+		QueueBackend: backend, MailboxBackend: backend, Runtime: runtime,
+		Policy: domain.PolicyFIFO, ResourceKind: domain.KindCPU, MaxOvertakes: 16, MaxAttempts: 1,
+		RetryBackoff: domain.Backoff{Base: 5 * time.Millisecond, Max: 10 * time.Millisecond},
+		Executors:    []string{"default"},
+	}
+	for _, f := range change {
+		f(&p)
+	}
+	return p
+}
+
+func onMemory(t *testing.T, change ...func(*domain.Pool)) *site {
+	t.Helper()
+	st, err := sqlite.Open(t.Context(), sqlite.Options{Log: slog.New(slog.DiscardHandler)})
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, st.Close()) })
+	_, err = st.CreatePool(t.Context(), newPool(domain.BackendMemory, domain.RuntimeNative, change), time.Now().UTC())
+	require.NoError(t, err)
+	return &site{st: st, launch: launchNative}
+}
+
+func launchNative(_ *testing.T, p *process) {
+	p.opts.Starter = native.New(p.runner, func(domain.PoolID) store.Tasks { return p.site.st }, p.opts.Log)
+	p.drain = p.runner.Drain
+}
+
+// start starts a process whose pool has the executor under "default".
+func (s *site) start(t *testing.T, executor workers.Executor, change ...func(*attempts.Options)) *process {
+	t.Helper()
+	log := slog.New(slog.DiscardHandler)
+	registry := workers.NewRegistry()
+	if executor != nil {
+		require.NoError(t, registry.Register("default", executor))
+	}
+	p := &process{site: s}
+	o := attempts.Options{
+		Registry:  registry,
+		Settle:    func(ctx context.Context, settle plan.Settle) (plan.Answer, error) { return p.Settle(ctx, settle) },
+		StopGrace: 200 * time.Millisecond,
+		Log:       log,
+	}
+	for _, f := range change {
+		f(&o)
+	}
+	p.runner = attempts.New(o)
+	p.worker = store.Worker{ID: domain.WorkerID(uuid.NewString()), Role: "serve", Host: "test", PID: 1, StartedAt: time.Now().UTC()}
+	p.opts = scheduler.Options{
+		Worker: p.worker, Log: log, OwnershipEvery: 300 * time.Millisecond,
+		Stores: map[domain.Backend]store.Store{s.st.Backend(): s.st},
+		Pools:  []scheduler.Pool{{ID: poolID, Backend: s.st.Backend()}},
+	}
+	s.launch(t, p)
+	var err error
+	p.Scheduler, err = scheduler.New(p.opts)
+	require.NoError(t, err)
+
+	ctx, cancel := context.WithCancel(context.Background())
+	var running sync.WaitGroup
+	running.Go(func() { _ = p.Run(ctx) })
+	p.stop = sync.OnceFunc(func() {
+		now, done := context.WithCancel(context.Background())
+		done()
+		drain, end := context.WithTimeout(context.Background(), soon)
+		defer end()
+		_ = p.Scheduler.Drain(drain)
+		_ = p.drain(now)
+		cancel()
+		running.Wait()
+		p.runner.Close()
+	})
+	t.Cleanup(p.stop)
+	return p
+}
+
+func (p *process) submit(t *testing.T, id string, change ...func(*plan.Submit)) domain.Task {
+	t.Helper()
+	hash := sha256.Sum256([]byte(id))
+	s := plan.Submit{
+		TaskID: domain.TaskID(id), BodyHash: hash[:], Tenant: "acme", Priority: domain.PriorityNormal,
+		Units: 1, Executor: "default", Payload: []byte(`{"of":"` + id + `"}`),
+	}
+	for _, f := range change {
+		f(&s)
+	}
+	answers, err := p.Submit(t.Context(), poolID, []plan.Submit{s})
+	require.NoError(t, err)
+	require.Nil(t, answers[0].Err)
+	return *answers[0].Task
+}
+
+// until waits until the task is as ok wants it.
+func (s *site) until(t *testing.T, id domain.TaskID, ok func(domain.Task) bool) domain.Task {
+	t.Helper()
+	var task domain.Task
+	var err error
+	for deadline := time.Now().Add(soon); ; time.Sleep(2 * time.Millisecond) {
+		task, err = s.st.Task(t.Context(), poolID, id)
+		if err == nil && ok(task) {
+			return task
+		}
+		if time.Now().After(deadline) {
+			require.Fail(t, "the task did not get there", "%s is %s, %v, attempt %d, %v", id, task.Status, task.Reason, task.Attempt, err)
+		}
+	}
+}
+
+func (s *site) ended(t *testing.T, id domain.TaskID) domain.Task {
+	t.Helper()
+	return s.until(t, id, func(task domain.Task) bool { return task.Status.Terminal() })
+}
+
+// balanced requires that nothing is held and that counters and rows agree.
+func (s *site) balanced(t *testing.T) {
+	t.Helper()
+	view, err := s.st.Pool(t.Context(), poolID)
+	require.NoError(t, err)
+	require.Zero(t, view.ActiveUnits)
+	differences, err := s.st.Reconcile(t.Context(), poolID)
+	require.NoError(t, err)
+	require.Empty(t, differences)
+}
+
+func does(f func(ctx context.Context, task workers.Task) (string, error)) workers.Executor {
+	return workers.ExecutorFunc(func(ctx context.Context, task workers.Task) (json.RawMessage, error) {
+		result, err := f(ctx, task)
+		return json.RawMessage(result), err
+	})
+}
+
+func readRecord(t *testing.T, path string) []attempts.RecordEntry {
+	t.Helper()
+	file, err := os.Open(path)
+	require.NoError(t, err)
+	defer func() { _ = file.Close() }()
+	entries, err := attempts.ReadRecord(file)
+	require.NoError(t, err)
+	return entries
+}
