@@ -27,7 +27,7 @@ type Config struct {
 // Database says where Postgres is.
 type Database struct {
 	URL      string `key:"url"       doc:"Postgres DSN, as a URL or key=value pairs. $VAR is taken from the environment."`
-	Schema   string `key:"schema"    doc:"Schema of all tables; empty: the first of the connection's search_path."`
+	Schema   string `key:"schema"    doc:"Schema of all tables, made by migrate." format:"name"`
 	MaxConns int64  `key:"max_conns" doc:"Connections a process opens at most; 0: chosen from the number of pools and processors." min:"0" max:"10000"`
 }
 
@@ -77,15 +77,15 @@ type Executor struct {
 
 // Limits bounds what one process takes and how often it looks.
 type Limits struct {
-	MaxPayloadBytes   int64 `key:"max_payload_bytes"  doc:"Largest payload of a task." min:"1" max:"8388608"`
+	MaxPayloadBytes   int64 `key:"max_payload_bytes"  doc:"Largest payload of a task." min:"1" max:"1048576"`
 	MaxResultBytes    int64 `key:"max_result_bytes"   doc:"Largest result of a task; larger ones fail it." min:"1" max:"8388608"`
-	MaxWaitSecs       int64 `key:"max_wait_secs"      doc:"Longest time a read waits for news (the wait parameter)." min:"1" max:"600"`
+	MaxWaitSecs       int64 `key:"max_wait_secs"      doc:"Longest time a read waits for news (the wait parameter)." min:"1" max:"300"`
 	HeartbeatMS       int64 `key:"heartbeat_ms"       doc:"How often a process says that it is alive." min:"50" max:"600000"`
 	WorkerTTLMS       int64 `key:"worker_ttl_ms"      doc:"Silence after which a process counts as dead and its tasks as lost." min:"150" max:"3600000"`
 	SafetyPollMS      int64 `key:"safety_poll_ms"     doc:"How often a pool is looked at when no wake-up came." min:"50" max:"600000"`
 	ReconcileSecs     int64 `key:"reconcile_secs"     doc:"How often counters are compared with the rows they count." min:"1" max:"86400"`
 	GraceSecs         int64 `key:"grace_secs"         doc:"Time that running tasks get to end when the process is asked to stop." min:"0" max:"86400"`
-	WorkerConcurrency int64 `key:"worker_concurrency" doc:"Tasks of worker pools that one process runs at once. 0: serve runs none and leaves them to work processes." min:"0" max:"100000"`
+	WorkerConcurrency int64 `key:"worker_concurrency" doc:"Tasks of each worker pool that one process runs at once. 0: serve runs none and leaves them to work processes." min:"0" max:"10000"`
 }
 
 // Retention says how long what is over is kept.
@@ -96,7 +96,8 @@ type Retention struct {
 // builtIn returns the values of everything a file leaves out.
 func builtIn() *Config {
 	return &Config{
-		DataDir: "./data",
+		DataDir:  "./data",
+		Database: Database{Schema: "public"},
 		Defaults: Policy{
 			MaxQueueDepth: 1000, DefaultTimeoutSecs: 60,
 			QueueBackend: "file", MailboxBackend: "file",

@@ -2,6 +2,7 @@ package telemetry
 
 import (
 	"net/http"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -9,14 +10,16 @@ import (
 
 	"github.com/parkinglot/parkinglot/internal/domain"
 	"github.com/parkinglot/parkinglot/internal/plan"
+	"github.com/parkinglot/parkinglot/internal/runtime/attempts"
 	"github.com/parkinglot/parkinglot/internal/scheduler"
 	"github.com/parkinglot/parkinglot/internal/store"
+	"github.com/parkinglot/parkinglot/workers"
 )
 
 const namespace = "parkinglot"
 
 // Metrics holds the program's instruments in a registry of its own, so that many
-// programs can live in one process. It is a scheduler.Metrics. Its methods are
+// programs can live in one process. It is a scheduler.Metrics and an attempts.Metrics. Its methods are
 // safe for concurrent use and do not block.
 type Metrics struct {
 	registry *prometheus.Registry
@@ -32,9 +35,15 @@ type Metrics struct {
 	backendUp    *prometheus.GaugeVec
 	differences  *prometheus.GaugeVec
 	httpSeconds  *prometheus.HistogramVec
+	entrySeconds *prometheus.HistogramVec
+	runSeconds   *prometheus.HistogramVec
+	leaking      *prometheus.GaugeVec
 }
 
-var _ scheduler.Metrics = (*Metrics)(nil)
+var (
+	_ scheduler.Metrics = (*Metrics)(nil)
+	_ attempts.Metrics  = (*Metrics)(nil)
+)
 
 // NewMetrics makes the instruments.
 func NewMetrics() *Metrics {
@@ -59,11 +68,17 @@ func NewMetrics() *Metrics {
 			"Counter minus rows at the last check; anything but 0 is a defect.", "pool", "what"),
 		httpSeconds: histogram("http_request_seconds", "Duration of HTTP requests, waiting included.",
 			slow, "method", "route", "status"),
+		entrySeconds: histogram("executor_entry_seconds", "Time from a task's start to the entry of its executor.",
+			fast, "pool"),
+		runSeconds: histogram("executor_seconds", "Duration of attempts, by executor and how they ended.",
+			slow, "pool", "executor", "verdict"),
+		leaking: gauge("executors_leaking", "Executors that outlive their attempts: their work is covered by no units.", "pool"),
 	}
 	m.registry.MustRegister(
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		m.turnSeconds, m.turnRequests, m.turnWait, m.submissions, m.starts, m.retries, m.ended,
 		m.waitSeconds, m.backendUp, m.differences, m.httpSeconds,
+		m.entrySeconds, m.runSeconds, m.leaking,
 	)
 	return m
 }
@@ -129,6 +144,22 @@ func (m *Metrics) BackendUp(backend domain.Backend, up bool) {
 		value = 1
 	}
 	m.backendUp.WithLabelValues(string(backend)).Set(value)
+}
+
+// Entered implements attempts.Metrics. Clocks of two machines may differ: what would be
+// negative counts as nothing.
+func (m *Metrics) Entered(pool domain.PoolID, waited time.Duration) {
+	m.entrySeconds.WithLabelValues(string(pool)).Observe(max(0, waited.Seconds()))
+}
+
+// Ended implements attempts.Metrics.
+func (m *Metrics) Ended(pool domain.PoolID, executor string, verdict workers.Verdict, ran time.Duration) {
+	m.runSeconds.WithLabelValues(string(pool), executor, string(verdict)).Observe(ran.Seconds())
+}
+
+// Leaking implements attempts.Metrics.
+func (m *Metrics) Leaking(pool domain.PoolID, delta int) {
+	m.leaking.WithLabelValues(string(pool)).Add(float64(delta))
 }
 
 // Reconciled notes what a check of a pool's counters found.

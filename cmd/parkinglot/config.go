@@ -1,0 +1,81 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"github.com/parkinglot/parkinglot/internal/config"
+)
+
+func newConfig() *cobra.Command {
+	cmd := &cobra.Command{Use: "config", Short: "Check a configuration, or print its schema"}
+	check := &cobra.Command{
+		Use:   "check [file]",
+		Short: "Say what a configuration means, or everything that is wrong with it",
+		Long:  "Prints the pools with the values that count after defaults, environment and flags.\nWithout a file: the built-in demo. Exits 1 with every fault, each with its path.",
+		Args:  cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			cfg, err := config.Load(config.Source{Path: strings.Join(args, ""), Environ: os.Environ()})
+			if err != nil {
+				return err //nolint:wrapcheck // names the file and every fault
+			}
+			return explain(cmd.OutOrStdout(), cfg)
+		},
+	}
+	schema := &cobra.Command{
+		Use: "schema", Short: "Print the JSON Schema of the configuration", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			text, err := config.Schema()
+			if err != nil {
+				return err //nolint:wrapcheck // cannot fail but for a defect
+			}
+			_, err = cmd.OutOrStdout().Write(text)
+			return err //nolint:wrapcheck // standard output
+		},
+	}
+	demo := &cobra.Command{
+		Use: "demo", Short: "Print the built-in demo configuration, to begin with", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			_, err := io.WriteString(cmd.OutOrStdout(), config.Demo())
+			return err //nolint:wrapcheck // standard output
+		},
+	}
+	cmd.AddCommand(check, schema, demo)
+	return cmd
+}
+
+// explain prints the pools with their effective values.
+func explain(w io.Writer, cfg *config.Config) error {
+	fmt.Fprintf(w, "%s is right: %d pools\n\n", cfg.Origin(), len(cfg.Pools))
+	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "POOL\tUNITS\tKIND\tQUEUE\tTIMEOUT\tATTEMPTS\tORDER\tOVERTAKES\tRUNTIME\tQUEUE IN\tMAILBOX IN\tEXECUTORS\tTENANTS")
+	for i := range cfg.Pools {
+		p := cfg.Pools[i].Domain()
+		executors := strings.Join(p.Executors, ",")
+		if executors == "" {
+			executors = "(none: only programs that register their own can serve it)"
+		}
+		var tenants []string
+		for _, name := range slices.Sorted(maps.Keys(cfg.Pools[i].Tenants)) {
+			t := cfg.Pools[i].Tenants[name]
+			text := fmt.Sprintf("%s×%d", name, max(1, t.Weight))
+			if t.MaxUnits > 0 {
+				text += fmt.Sprintf("≤%d", t.MaxUnits)
+			}
+			tenants = append(tenants, text)
+		}
+		fmt.Fprintf(table, "%s\t%d\t%s\t%d\t%s\t%d\t%s\t%d\t%s\t%s\t%s\t%s\t%s\n", p.PoolID, p.MaxUnits, p.ResourceKind, p.MaxQueueDepth,
+			p.DefaultTimeout, p.MaxAttempts, p.Policy, p.MaxOvertakes, p.Runtime, p.QueueBackend, p.MailboxBackend, executors, strings.Join(tenants, " "))
+	}
+	if err := table.Flush(); err != nil {
+		return fmt.Errorf("print pools: %w", err)
+	}
+	return nil
+}

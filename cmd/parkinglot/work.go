@@ -1,0 +1,47 @@
+package main
+
+import (
+	"github.com/spf13/cobra"
+
+	"github.com/parkinglot/parkinglot/internal/app"
+	"github.com/parkinglot/parkinglot/internal/domain"
+)
+
+func newWork() *cobra.Command {
+	var flags processFlags
+	var pools []string
+	var migrate bool
+	cmd := &cobra.Command{
+		Use:   "work",
+		Short: "Run tasks of worker pools",
+		Long: "Fetches admitted tasks of pools with runtime_adapter worker and runs them. It keeps no\n" +
+			"state: start as many as there is work for, next to any number of serve processes on the\n" +
+			"same Postgres. SIGTERM lets running tasks end within --grace and hands back the rest.",
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cfg, err := flags.load(cmd)
+			if err != nil {
+				return err
+			}
+			log, err := flags.logger()
+			if err != nil {
+				return err
+			}
+			ids := make([]domain.PoolID, len(pools))
+			for i, pool := range pools {
+				ids[i] = domain.PoolID(pool)
+			}
+			return app.Work(cmd.Context(), cfg, app.Options{ //nolint:wrapcheck // says what failed and what to do
+				Pools: ids, Migrate: migrate, Log: log,
+				Ready: func(running app.Running) {
+					log.Info("working", "config", cfg.Origin(), "pools", running.Pools, "concurrency", cfg.Limits.WorkerConcurrency)
+				},
+			})
+		},
+	}
+	flags.common(cmd)
+	flags.running(cmd)
+	cmd.Flags().StringSliceVar(&pools, "pools", nil, "pools to work on, separated by commas (default: all worker pools of the configuration)")
+	cmd.Flags().BoolVar(&migrate, "migrate", false, "bring a Postgres that is behind up to date first")
+	return cmd
+}

@@ -1,0 +1,138 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/parkinglot/parkinglot/internal/config"
+	"github.com/parkinglot/parkinglot/internal/runtime/riverrt"
+	"github.com/parkinglot/parkinglot/internal/store"
+	"github.com/parkinglot/parkinglot/internal/store/migrate"
+)
+
+// Bounds of what a process does with Postgres beside its turns.
+const (
+	connectTimeout = 5 * time.Second
+	migrateTimeout = 5 * time.Minute
+	sideConns      = 6 // migrations at start; River's fetches and its LISTEN later
+)
+
+// postgresBackend is the store and what stands beside it.
+type postgresBackend struct {
+	store store.Store
+	side  *pgxpool.Pool // of the migrations and of River's worker
+}
+
+// openPostgres connects, refuses a schema that is not this program's (or migrates
+// it, when it may), and opens the store.
+func openPostgres(ctx context.Context, database config.Database, mayMigrate bool, log *slog.Logger) (_ *postgresBackend, err error) {
+	b := &postgresBackend{}
+	defer func() {
+		if err != nil {
+			b.close()
+		}
+	}()
+	if b.side, err = connect(ctx, database); err != nil {
+		return nil, err
+	}
+	if err := checkSchema(ctx, b.side, database.Schema, mayMigrate, log); err != nil {
+		return nil, err
+	}
+	inserter, err := riverrt.NewInserter(database.Schema, log)
+	if err != nil {
+		return nil, fmt.Errorf("postgres: %w", err)
+	}
+	_ = inserter
+	return nil, errors.New("postgres: soon")
+}
+
+func (b *postgresBackend) close() {
+	if b.side != nil {
+		b.side.Close()
+	}
+}
+
+// connect opens a small pool whose search_path is the schema alone, and asks the
+// server for an answer.
+func connect(ctx context.Context, database config.Database) (*pgxpool.Pool, error) {
+	conf, err := pgxpool.ParseConfig(database.URL)
+	if err != nil {
+		return nil, errors.New("postgres: database.url is no Postgres DSN") // the cause repeats the password
+	}
+	conf.MaxConns, conf.MinConns = sideConns, 0
+	conf.ConnConfig.RuntimeParams["search_path"] = database.Schema
+	conf.ConnConfig.RuntimeParams["application_name"] = "parkinglot"
+	conf.ConnConfig.ConnectTimeout = connectTimeout
+	pool, err := pgxpool.NewWithConfig(ctx, conf)
+	if err != nil {
+		return nil, fmt.Errorf("postgres: %w", err)
+	}
+	ask, cancel := context.WithTimeout(ctx, connectTimeout)
+	defer cancel()
+	if err := pool.Ping(ask); err != nil {
+		pool.Close()
+		return nil, unreachable(conf.ConnConfig.Config, err)
+	}
+	return pool, nil
+}
+
+// unreachable says where Postgres was looked for and why it was not found there.
+func unreachable(conf pgconn.Config, err error) error {
+	var refused *pgconn.PgError
+	if errors.As(err, &refused) {
+		return fmt.Errorf("postgres at %s:%d refuses user %q for database %q: %s (SQLSTATE %s)",
+			conf.Host, conf.Port, conf.User, conf.Database, refused.Message, refused.Code)
+	}
+	return fmt.Errorf("postgres does not answer at %s:%d: is it running, and is the DSN right (database.url, --database-url or PARKINGLOT_DATABASE_URL)? %w",
+		conf.Host, conf.Port, err)
+}
+
+func checkSchema(ctx context.Context, pool *pgxpool.Pool, schema string, mayMigrate bool, log *slog.Logger) error {
+	ctx, cancel := context.WithTimeout(ctx, migrateTimeout)
+	defer cancel()
+
+	migrator, err := migrate.NewPostgres(pool, schema, log)
+	if err != nil {
+		return fmt.Errorf("postgres: %w", err)
+	}
+	if !mayMigrate {
+		if err := migrator.Validate(ctx); err != nil {
+			return fmt.Errorf("postgres, schema %s: %w", schema, err)
+		}
+		return nil
+	}
+	applied, err := migrator.Up(ctx)
+	if err != nil {
+		return fmt.Errorf("migrate postgres, schema %s: %w", schema, err)
+	}
+	for _, step := range applied {
+		log.InfoContext(ctx, "migration applied", "line", step.Line, "version", step.Version, "name", step.Name)
+	}
+	return nil
+}
+
+// Migrate gives work the migrator of the configured Postgres, for the command
+// line. The pool is closed afterwards.
+func Migrate(ctx context.Context, cfg *config.Config, log *slog.Logger, work func(context.Context, *migrate.Migrator) error) error {
+	if cfg.Database.URL == "" {
+		return errors.New("no Postgres is configured: set database.url, --database-url or PARKINGLOT_DATABASE_URL (the file backend is migrated by serve itself)")
+	}
+	pool, err := connect(ctx, cfg.Database)
+	if err != nil {
+		return err
+	}
+	defer pool.Close()
+	migrator, err := migrate.NewPostgres(pool, cfg.Database.Schema, log)
+	if err != nil {
+		return fmt.Errorf("postgres: %w", err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, migrateTimeout)
+	defer cancel()
+	return work(ctx, migrator)
+}
