@@ -20,6 +20,9 @@ type Options struct {
 	Metrics http.Handler
 	// Log gets one record a request, and what went wrong; nil: nobody.
 	Log *slog.Logger
+	// Observe is called after every request with the pattern of its route, empty when
+	// none matched; nil: nobody.
+	Observe func(method, route string, status int, took time.Duration)
 	// Now is the clock, for ages shown; nil: time.Now.
 	Now func() time.Time
 	// Mount adds routes of its own to the mux before serving (the console); nil: none.
@@ -30,6 +33,7 @@ type Options struct {
 type server struct {
 	service Service
 	log     *slog.Logger
+	observe func(method, route string, status int, took time.Duration)
 	now     func() time.Time
 	mux     *http.ServeMux
 	api     huma.API
@@ -50,6 +54,9 @@ func assemble(service Service, options Options) *server {
 	s := &server{service: service, log: options.Log, now: options.Now, mux: http.NewServeMux()}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
+	}
+	if s.observe = options.Observe; s.observe == nil {
+		s.observe = func(string, string, int, time.Duration) {}
 	}
 	if s.now == nil {
 		s.now = time.Now

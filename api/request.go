@@ -45,7 +45,7 @@ func (s *server) serve(w http.ResponseWriter, r *http.Request) {
 	req := &request{id: requestID(r), actor: actorOf(r), escapedPath: r.URL.EscapedPath()}
 	req.log = s.log.With(slog.String("requestId", req.id))
 	r = r.WithContext(context.WithValue(r.Context(), requestKey{}, req))
-	rec := &recorder{ResponseWriter: w}
+	rec, route := &recorder{ResponseWriter: w}, ""
 	rec.Header().Set("X-Request-Id", req.id)
 	defer func() {
 		if p := recover(); p != nil {
@@ -54,13 +54,18 @@ func (s *server) serve(w http.ResponseWriter, r *http.Request) {
 			}
 			s.recovered(rec, r, p)
 		}
-		s.access(rec, r, req, time.Since(started))
+		took := time.Since(started)
+		s.access(rec, r, req, took)
+		s.observe(r.Method, route, rec.status, took)
 	}()
 	if fault, bad := unfit(r.URL); bad {
 		write(rec, r, invalid([]domain.Fault{fault}))
 		return
 	}
 	handler, pattern := s.mux.Handler(r)
+	if _, path, found := strings.Cut(pattern, " "); found {
+		route = path
+	}
 	if pattern == "" {
 		unrouted(rec, r, handler)
 		return

@@ -154,6 +154,7 @@ func (p *process) run(ctx context.Context, up func(context.Context) (down func()
 	endTurns()
 	err = errors.Join(err, <-ended)
 	p.runner.Close()
+	p.log.InfoContext(ctx, "stopped")
 	return errors.Join(err, p.closeRecord())
 }
 

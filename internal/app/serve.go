@@ -98,7 +98,7 @@ func (p *process) listen(ctx context.Context, listener net.Listener) (down func(
 	}
 	p.metrics.Register(telemetry.NewPoolCollector(edge))
 	server := &http.Server{
-		Handler:           p.metrics.HTTP(api.New(edge, api.Options{Metrics: p.metrics.Handler(), Log: p.log})),
+		Handler:           api.New(edge, api.Options{Metrics: p.metrics.Handler(), Observe: p.metrics.Request, Log: p.log}),
 		ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes,
 		ErrorLog: slog.NewLogLogger(p.log.Handler(), slog.LevelWarn),
 	}
