@@ -25,6 +25,7 @@ UPDATE pl_queue_jobs SET
     reason_code = sqlc.arg(reason_code),
     reason = sqlc.arg(reason),
     attempt = sqlc.arg(attempt),
+    max_attempts = sqlc.arg(max_attempts),
     overtaken = sqlc.arg(overtaken),
     not_before = sqlc.narg(not_before),
     started_at = sqlc.narg(started_at),
@@ -117,8 +118,7 @@ SELECT
     j.pool_id, j.job_id, j.task_id, j.submission, j.body_hash, j.tenant, j.requested_priority, j.priority, j.lane, j.rank,
     j.resource_kind, j.resource_units, j.status, j.reason_code, j.reason, j.attempt, j.max_attempts, j.overtaken,
     j.executor, j.timeout_ms, j.deadline, j.not_before, j.created_at, j.started_at, j.finished_at, j.cancel_asked_at,
-    j.holder, j.river_job_id, j.mailbox_tenant, j.mailbox_user, j.mailbox_session,
-    j.labels, j.result
+    j.holder, j.river_job_id, j.mailbox_tenant, j.mailbox_user, j.mailbox_session
 FROM pl_queue_jobs AS j
 WHERE j.pool_id = sqlc.arg(pool_id) AND j.task_id = sqlc.arg(task_id)
 ORDER BY j.submission DESC
@@ -129,8 +129,7 @@ SELECT
     j.pool_id, j.job_id, j.task_id, j.submission, j.body_hash, j.tenant, j.requested_priority, j.priority, j.lane, j.rank,
     j.resource_kind, j.resource_units, j.status, j.reason_code, j.reason, j.attempt, j.max_attempts, j.overtaken,
     j.executor, j.timeout_ms, j.deadline, j.not_before, j.created_at, j.started_at, j.finished_at, j.cancel_asked_at,
-    j.holder, j.river_job_id, j.mailbox_tenant, j.mailbox_user, j.mailbox_session,
-    j.labels
+    j.holder, j.river_job_id, j.mailbox_tenant, j.mailbox_user, j.mailbox_session
 FROM pl_queue_jobs AS j
 WHERE j.pool_id = sqlc.arg(pool_id) AND j.job_id < sqlc.arg(before)
   AND (CAST(sqlc.arg(status) AS TEXT) = '' OR j.status = sqlc.arg(status))
@@ -141,13 +140,12 @@ ORDER BY j.job_id DESC
 LIMIT sqlc.arg(max_rows);
 
 -- name: GetAttempt :one
--- The task of a live attempt, payload and labels included.
+-- The task of a live attempt.
 SELECT
     j.pool_id, j.job_id, j.task_id, j.submission, j.body_hash, j.tenant, j.requested_priority, j.priority, j.lane, j.rank,
     j.resource_kind, j.resource_units, j.status, j.reason_code, j.reason, j.attempt, j.max_attempts, j.overtaken,
     j.executor, j.timeout_ms, j.deadline, j.not_before, j.created_at, j.started_at, j.finished_at, j.cancel_asked_at,
-    j.holder, j.river_job_id, j.mailbox_tenant, j.mailbox_user, j.mailbox_session,
-    j.labels, j.payload
+    j.holder, j.river_job_id, j.mailbox_tenant, j.mailbox_user, j.mailbox_session
 FROM pl_queue_jobs AS j
 WHERE j.pool_id = sqlc.arg(pool_id) AND j.job_id = sqlc.arg(job_id)
   AND j.status = 'running' AND j.attempt = sqlc.arg(attempt);
@@ -157,6 +155,16 @@ SELECT j.job_id, j.payload
 FROM json_each(CAST(sqlc.arg(job_ids) AS TEXT)) AS ids
 CROSS JOIN pl_queue_jobs AS j
 WHERE j.pool_id = sqlc.arg(pool_id) AND j.job_id = ids.value AND j.payload IS NOT NULL;
+
+-- name: Labels :many
+SELECT j.job_id, j.labels
+FROM json_each(CAST(sqlc.arg(job_ids) AS TEXT)) AS ids
+CROSS JOIN pl_queue_jobs AS j
+WHERE j.pool_id = sqlc.arg(pool_id) AND j.job_id = ids.value AND j.labels IS NOT NULL;
+
+-- name: Result :one
+SELECT j.result FROM pl_queue_jobs AS j
+WHERE j.pool_id = sqlc.arg(pool_id) AND j.job_id = sqlc.arg(job_id);
 
 -- name: QueuePlace :many
 -- Where a task stands, when it is in the order.
