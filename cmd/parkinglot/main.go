@@ -41,6 +41,8 @@ func newRoot() *cobra.Command {
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return flagsFromEnvironment(cmd) },
 	}
 	root.AddCommand(newServe(), newWork(), newMigrate(), newConfig())
+	root.AddCommand(newSubmitCommand(), newStatusCommand(), newWaitCommand(), newCancelCommand(), newMailboxCommand(),
+		newAuditCommand(), newPoolsCommand(), newPoolCommand(), newOpenAPICommand())
 	return root
 }
 
