@@ -96,8 +96,8 @@ func Open(ctx context.Context, opts Options) (_ *Store, err error) {
 		return nil, fmt.Errorf("sqlite: %w", err)
 	}
 	s.db.SetMaxOpenConns(1)
-	if err = migrate(ctx, s.db); err != nil {
-		return nil, fmt.Errorf("sqlite: migrate %s: %w", s.name(), err)
+	if err = migrateUp(ctx, s.db); err != nil {
+		return nil, classify("migrate "+s.name(), err)
 	}
 	if s.writer, err = s.db.Conn(ctx); err != nil {
 		return nil, classify("connect", err)
