@@ -78,7 +78,7 @@ func (c *checks) stopAll(ctx context.Context) {
 // held returns the rows this process holds in the pool, and stops those that were
 // asked to.
 func (c *checks) held(ctx context.Context, l *loop) ([]domain.Task, error) {
-	worker := c.b.incarnation().ID
+	worker, _ := c.b.holder()
 	var all, stopping []domain.Task
 	var after domain.JobID
 	for {
