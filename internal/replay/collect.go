@@ -11,14 +11,14 @@ import (
 
 // Waiting for outcomes.
 const (
-	mailboxWait = 10 * time.Second // one long poll
+	MailboxWait = 10 * time.Second // one long poll
 	mailboxPage = int64(500)
 	stillness   = 20 * time.Second // after which an idle pool owes nothing any more
 )
 
 // collect reads the outcomes of one tenant's tasks from its mailbox until ctx ends.
 func (r *run) collect(ctx context.Context, tenant domain.Tenant) error {
-	limit, wait := mailboxPage, mailboxWait.String()
+	limit, wait := mailboxPage, MailboxWait.String()
 	params := &client.ReadMailboxParams{Limit: &limit, Wait: &wait}
 	key := client.UserMailbox(r.RunID, "")
 	for ctx.Err() == nil {

@@ -4,8 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"maps"
-	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -86,10 +84,10 @@ func (r Report) Write(out io.Writer) error {
 	}
 	row("run", "%s in pool %s, %d tasks in %s", r.RunID, r.Pool, r.Tasks, history.Brief(r.Elapsed))
 	row("load", "%.0f %% of the pool's units asked for, %.1f tasks/s ended", 100*r.Offered, r.Throughput)
-	row("outcomes", "%s", counts(r.Outcomes))
-	row("rejections", "%s", counts(r.Rejections))
+	row("outcomes", "%s", history.Counts(r.Outcomes))
+	row("rejections", "%s", history.Counts(r.Rejections))
 	if len(r.Refused) > 0 {
-		row("given up", "%s", counts(r.Refused))
+		row("given up", "%s", history.Counts(r.Refused))
 	}
 	if r.Clamped > 0 {
 		row("clamped", "%d tasks asked for more units than the pool has", r.Clamped)
@@ -107,15 +105,4 @@ func (r Report) Write(out io.Writer) error {
 		return fmt.Errorf("write the report: %w", err)
 	}
 	return nil
-}
-
-func counts[K ~string](m map[K]int) string {
-	if len(m) == 0 {
-		return "none"
-	}
-	parts := make([]string, 0, len(m))
-	for _, k := range slices.Sorted(maps.Keys(m)) {
-		parts = append(parts, fmt.Sprintf("%d %s", m[k], k))
-	}
-	return strings.Join(parts, ", ")
 }
