@@ -147,6 +147,9 @@ type bundle struct {
 
 func setup(t *testing.T, f *fake) bundle {
 	t.Helper()
+	if f.pools == nil {
+		f.pools = []store.PoolView{{Pool: domain.Pool{PoolID: "llm", MaxUnits: 8, DefaultTimeout: time.Minute}}}
+	}
 	server := httptest.NewServer(api.New(f, api.Options{
 		Metrics: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "up 1\n") }),
 		Now:     func() time.Time { return now },

@@ -3,6 +3,8 @@ package api
 import (
 	"context"
 	"net/http"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -33,22 +35,20 @@ type submitInput struct {
 	PoolID string `doc:"The pool." example:"llm" path:"poolId"`
 
 	submission plan.Submit
+	refusal    *domain.Error // what is wrong with its form; nil: nothing
 }
 
-// Resolve reads the body; Huma adds its faults to those of the parameters.
+// Resolve reads the body. Faults of its form wait for those that the pool adds.
 func (in *submitInput) Resolve(ctx huma.Context) []error {
 	raw, err := readBody(ctx, maxSubmission)
 	if err == nil {
 		in.submission, err = decodeSubmission(raw, "body")
+		in.refusal = err
 	}
-	if err == nil {
+	if err == nil || err.Code == domain.CodeInvalid {
 		return nil
 	}
-	if err.Code != domain.CodeInvalid {
-		return []error{err}
-	}
-	d := decoder{faults: err.Faults}
-	return d.errors()
+	return []error{err}
 }
 
 type admissionOutput struct {
@@ -144,6 +144,9 @@ func (s *server) taskRoutes() {
 }
 
 func (s *server) submit(ctx context.Context, in *submitInput) (*admissionOutput, error) {
+	if in.refusal != nil {
+		return nil, s.complete(ctx, domain.PoolID(in.PoolID), &in.submission, in.refusal)
+	}
 	answers, err := s.service.Submit(ctx, domain.PoolID(in.PoolID), []plan.Submit{in.submission})
 	if err != nil {
 		return nil, err
@@ -155,6 +158,28 @@ func (s *server) submit(ctx context.Context, in *submitInput) (*admissionOutput,
 		return nil, refused
 	}
 	return &admissionOutput{Body: admission(answers[0])}, nil
+}
+
+// complete adds to the faults of a submission's form what the pool as it is now
+// would refuse in the rest of it, so that a client gets to know everything at once.
+func (s *server) complete(ctx context.Context, pool domain.PoolID, submission *plan.Submit, refusal *domain.Error) error {
+	view, err := s.service.Pool(ctx, pool)
+	switch {
+	case domain.CodeOf(err) == domain.CodeUnknownPool:
+		return err
+	case err != nil:
+		return refusal
+	}
+	faults := refusal.Faults
+	for _, f := range plan.Faults(&view.Pool, submission, s.now()) {
+		if !slices.ContainsFunc(faults, func(known domain.Fault) bool {
+			return strings.HasPrefix(known.Location, f.Location) ||
+				strings.HasPrefix(f.Location, known.Location+".")
+		}) {
+			faults = append(faults, f)
+		}
+	}
+	return invalid(faults)
 }
 
 // admission is the answer to an accepted submission. Of a task known before it is

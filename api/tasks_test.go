@@ -12,6 +12,7 @@ import (
 	"github.com/parkinglot/parkinglot/api"
 	"github.com/parkinglot/parkinglot/internal/domain"
 	"github.com/parkinglot/parkinglot/internal/plan"
+	"github.com/parkinglot/parkinglot/internal/store"
 )
 
 const (
@@ -163,6 +164,24 @@ func TestSubmitListsEveryFaultAtOnce(t *testing.T) {
 		"body.payload", "body.taskId", "body.tenant", "body.resourceCost.units", "body.resourceCost.kind",
 		"body.priority", "body.deadline", "body.colour",
 	}, locations)
+}
+
+func TestSubmitListsWhatThePoolWouldRefuseAsWell(t *testing.T) {
+	t.Parallel()
+	b := setup(t, &fake{pools: []store.PoolView{{Pool: domain.Pool{
+		PoolID: "llm", MaxUnits: 8, DefaultTimeout: time.Minute, Executors: []string{"default"},
+	}}}})
+	body := `{"taskId":"/","resourceCost":{"units":9},"deadline":"2026-03-01T12:00:00Z","executor":"gpu"}`
+	p := b.do(t, post, tasksPath, body).problem(t, http.StatusUnprocessableEntity, domain.CodeInvalid)
+	var locations []string
+	for _, e := range p.Errors {
+		locations = append(locations, e.Location)
+	}
+	require.Equal(t, []string{"body.taskId", "body.resourceCost.units", "body.deadline", "body.executor"}, locations)
+	b.do(t, post, "/pools/none/tasks", body).problem(t, http.StatusNotFound, domain.CodeUnknownPool)
+	b.err = domain.Errorf(domain.CodeUnavailable, "no database")
+	p = b.do(t, post, tasksPath, body).problem(t, http.StatusUnprocessableEntity, domain.CodeInvalid)
+	require.Len(t, p.Errors, 1)
 }
 
 func TestSubmitLimitsLabelsAndFaults(t *testing.T) {
