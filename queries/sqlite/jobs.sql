@@ -7,15 +7,7 @@ INSERT INTO pl_queue_jobs (
     resource_kind, resource_units, status, reason_code, reason, attempt, max_attempts, overtaken,
     executor, timeout_ms, deadline, not_before, created_at, started_at, finished_at, cancel_asked_at,
     holder, river_job_id, mailbox_tenant, mailbox_user, mailbox_session, labels, payload, result
-) VALUES (
-    sqlc.arg(pool_id), sqlc.arg(job_id), sqlc.arg(task_id), sqlc.arg(submission), sqlc.arg(body_hash), sqlc.arg(tenant),
-    sqlc.arg(requested_priority), sqlc.arg(priority), sqlc.arg(lane), sqlc.arg(rank), sqlc.arg(resource_kind),
-    sqlc.arg(resource_units), sqlc.arg(status), sqlc.arg(reason_code), sqlc.arg(reason), sqlc.arg(attempt),
-    sqlc.arg(max_attempts), sqlc.arg(overtaken), sqlc.arg(executor), sqlc.arg(timeout_ms), sqlc.narg(deadline),
-    sqlc.narg(not_before), sqlc.arg(created_at), sqlc.narg(started_at), sqlc.narg(finished_at),
-    sqlc.narg(cancel_asked_at), sqlc.arg(holder), sqlc.arg(river_job_id), sqlc.narg(mailbox_tenant),
-    sqlc.arg(mailbox_user), sqlc.arg(mailbox_session), sqlc.narg(labels), sqlc.narg(payload), sqlc.narg(result)
-);
+) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
 
 -- name: UpdateJob :execrows
 -- Guarded: a row that is no longer in the state that the turn read is not touched,

@@ -124,19 +124,24 @@ func (s *Store) readHeld(ctx context.Context, snap *plan.Snapshot, rq *plan.Requ
 	return nil
 }
 
-func (s *Store) readCandidates(ctx context.Context, snap *plan.Snapshot, _ *plan.Requests) error {
+func (s *Store) readCandidates(ctx context.Context, snap *plan.Snapshot, rq *plan.Requests) error {
 	if snap.Counters.Queued == 0 {
+		return nil
+	}
+	snap.LaneLimit = laneLimit(snap, rq)
+	if snap.LaneLimit == 0 {
+		snap.CandidatesCut = true
 		return nil
 	}
 	for _, lane := range lanes(&snap.Pool) {
 		rows, err := s.w.Candidates(ctx, dbsqlc.CandidatesParams{
-			PoolID: string(snap.Pool.PoolID), Lane: lane, MaxRows: plan.CandidateLimit + 1,
+			PoolID: string(snap.Pool.PoolID), Lane: lane, MaxRows: int64(snap.LaneLimit) + 1,
 		})
 		if err != nil {
 			return fmt.Errorf("candidates: %w", err)
 		}
-		if len(rows) > plan.CandidateLimit {
-			rows = rows[:plan.CandidateLimit]
+		if len(rows) > snap.LaneLimit {
+			rows = rows[:snap.LaneLimit]
 			snap.CandidatesCut = true
 		}
 		for i := range rows {
@@ -147,6 +152,35 @@ func (s *Store) readCandidates(ctx context.Context, snap *plan.Snapshot, _ *plan
 		return cmp.Or(cmp.Compare(b.Priority, a.Priority), cmp.Compare(a.Rank, b.Rank), cmp.Compare(a.JobID, b.JobID))
 	})
 	return nil
+}
+
+// laneLimit returns how many candidates of each lane could matter to the turn: as
+// many as there may be free units, and some to look behind a head that does not fit.
+// Reading them is what a turn on a long queue would spend most of its time on. What
+// turns out to be missing is read by the next turn (plan.Decisions.Again).
+func laneLimit(snap *plan.Snapshot, rq *plan.Requests) int {
+	limit := snap.Pool.MaxUnits
+	for i := range rq.Changes {
+		if m := rq.Changes[i].MaxUnits; m != nil {
+			limit = max(limit, *m)
+		}
+	}
+	free := limit.Sub(snap.Counters.ActiveUnits)
+	for _, t := range snap.Held {
+		if t.Status == domain.StatusRunning {
+			free = free.Add(t.Units)
+		}
+	}
+	for i := range rq.Forces {
+		if t := snap.Known[rq.Forces[i].TaskID]; t.Status == domain.StatusRunning {
+			free = free.Add(t.Units)
+		}
+	}
+	if rq.NoStart || snap.Pool.State == domain.PoolDisabled || free <= 0 {
+		return 0
+	}
+	const behind = 32
+	return int(min(free.Add(domain.Units(snap.Pool.MaxOvertakes)).Add(behind), plan.CandidateLimit))
 }
 
 // lanes returns the lanes of a pool's queue; see domain.Task.Lane.

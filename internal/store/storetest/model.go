@@ -244,9 +244,9 @@ func (m *Model) post(p *modelPool, d *plan.Decisions) error {
 func (m *Model) snapshot(p *modelPool, rq *plan.Requests) plan.Snapshot {
 	s := plan.Snapshot{
 		Now: m.clock(time.Time{}), Pool: p.pool, Counters: p.counters(),
-		Tenants: make(map[domain.Tenant]domain.TenantUsage),
-		Known:   make(map[domain.TaskID]domain.Task),
-		Held:    make(map[domain.JobID]domain.Task),
+		Tenants: make(map[domain.Tenant]domain.TenantUsage), LaneLimit: plan.CandidateLimit,
+		Known: make(map[domain.TaskID]domain.Task),
+		Held:  make(map[domain.JobID]domain.Task),
 	}
 	if s.Now.Before(s.Counters.At) {
 		s.Now = s.Counters.At

@@ -146,6 +146,20 @@ func (m *Model) Payloads(_ context.Context, pool domain.PoolID, jobs []domain.Jo
 	return payloads, nil
 }
 
+// Labels implements store.Labels.
+func (m *Model) Labels(_ context.Context, pool domain.PoolID, jobs []domain.JobID) (map[domain.JobID]map[string]string, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	labels := make(map[domain.JobID]map[string]string)
+	p, ok := m.pools[pool]
+	for _, id := range jobs {
+		if ok && id >= 1 && int(id) <= len(p.jobs) && len(p.jobs[id-1].Labels) > 0 {
+			labels[id] = p.jobs[id-1].Labels
+		}
+	}
+	return labels, nil
+}
+
 // Position implements store.Tasks.
 func (m *Model) Position(_ context.Context, pool domain.PoolID, job domain.JobID, limit int64) (int64, error) {
 	m.mu.Lock()

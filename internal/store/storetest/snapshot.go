@@ -16,6 +16,7 @@ var snapshotTests = map[string]func(*testing.T, *bundle){
 	"held is what is named":       testSnapshotHeld,
 	"candidates in order":         testSnapshotOrder,
 	"candidates are cut by lane":  testSnapshotCut,
+	"candidates that matter":      testSnapshotPlausible,
 	"due, rested and the next":    testSnapshotTimers,
 	"due is cut":                  testSnapshotDueCut,
 	"tenants":                     testSnapshotTenants,
@@ -72,9 +73,8 @@ func capLanes(p *domain.Pool) {
 func testSnapshotOrder(t *testing.T, b *bundle) {
 	b.pool(t, "p", capLanes)
 	b.pool(t, "other")
-	b.submit(t, "p", task("full", units(10)))
-	b.submit(t, "other", many("o", 20)...)
-	b.submit(t, "p",
+	b.park(t, "other", many("o", 20)...)
+	b.park(t, "p",
 		task("n1"), task("n2"), task("low", class(domain.PriorityLow)),
 		task("c1", tenant("cap1")), task("c2", tenant("cap2"), class(domain.PriorityHigh)), task("n3"),
 		task("top", class(domain.PriorityCritical)), task("c3", tenant("cap1"), class(domain.PriorityCritical)),
@@ -86,17 +86,16 @@ func testSnapshotOrder(t *testing.T, b *bundle) {
 }
 
 func testSnapshotCut(t *testing.T, b *bundle) {
-	b.pool(t, "p", capLanes)
-	b.submit(t, "p", task("full", units(10)))
+	b.pool(t, "p", capLanes, func(p *domain.Pool) { p.MaxUnits = 10_000 }) // all that is queued could start
 	const limit = plan.CandidateLimit
-	b.submit(t, "p", many("a", limit, tenant("cap1"))...)
-	b.submit(t, "p", many("b", limit)...)
+	b.park(t, "p", many("a", limit, tenant("cap1"))...)
+	b.park(t, "p", many("b", limit)...)
 	s := b.look(t, "p", plan.Requests{})
 	require.Len(t, s.Candidates, 2*limit)
 	require.False(t, s.CandidatesCut)
 
-	b.submit(t, "p", many("c", 3, tenant("cap1"))...)
-	b.submit(t, "p", many("d", 2, tenant("cap2"))...)
+	b.park(t, "p", many("c", 3, tenant("cap1"))...)
+	b.park(t, "p", many("d", 2, tenant("cap2"))...)
 	s = b.look(t, "p", plan.Requests{})
 	require.True(t, s.CandidatesCut)
 	require.Len(t, s.Candidates, 2*limit+2, "the backlog of one lane hides nobody else")
@@ -105,6 +104,44 @@ func testSnapshotCut(t *testing.T, b *bundle) {
 	for _, c := range s.Candidates {
 		require.NotContains(t, c.TaskID, "c-")
 	}
+}
+
+// testSnapshotPlausible: a store may read less of the queue than there is, never less
+// than the free units could take, and it says so.
+func testSnapshotPlausible(t *testing.T, b *bundle) {
+	b.pool(t, "p", func(p *domain.Pool) { p.MaxUnits = 100 })
+	d := b.submit(t, "p", many("r", 80)...)
+	b.park(t, "p", many("q", 200)...)
+	for name, c := range map[string]struct {
+		rq   plan.Requests
+		free int
+	}{
+		"free units":          {plan.Requests{}, 20},
+		"and what is settled": {plan.Requests{Settles: []plan.Settle{{Ref: d.Started[0].Ref(), Units: 1}, {Ref: d.Started[1].Ref(), Units: 1}}}, 22},
+	} {
+		s := b.look(t, "p", c.rq)
+		require.GreaterOrEqual(t, len(s.Candidates), c.free, name)
+		require.Equal(t, len(s.Candidates) < 200, s.CandidatesCut, name)
+		for i := range s.Candidates {
+			require.Equal(t, domain.JobID(81+i), s.Candidates[i].JobID, name)
+		}
+		if s.CandidatesCut && s.LaneLimit > 0 {
+			require.Len(t, s.Candidates, s.LaneLimit, name)
+		}
+	}
+	// Whatever was read of it, turns that are asked for again start all that fits.
+	for b.turn(t, "p", plan.Requests{}).Again {
+	}
+	view, err := b.Pool(t.Context(), "p")
+	require.NoError(t, err)
+	require.Equal(t, domain.Units(100), view.ActiveUnits)
+	larger := domain.Units(150)
+	for rq := (plan.Requests{Changes: []plan.PoolChange{{MaxUnits: &larger}}}); b.turn(t, "p", rq).Again; rq = (plan.Requests{}) {
+	}
+	view, err = b.Pool(t.Context(), "p")
+	require.NoError(t, err)
+	require.Equal(t, larger, view.ActiveUnits)
+	b.agrees(t, "p")
 }
 
 func testSnapshotTimers(t *testing.T, b *bundle) {
@@ -175,7 +212,7 @@ func testSnapshotTenants(t *testing.T, b *bundle) {
 		task("r4", tenant("weighted"), units(3)), task("w1", tenant("waits"), units(1)))
 	s := b.look(t, "p", plan.Requests{
 		Submits: []plan.Submit{task("new", tenant("weighted")), task("newer", tenant("brand-new"))},
-		Settles: []plan.Settle{{Ref: d.Started[0].Ref()}},
+		Settles: []plan.Settle{{Ref: d.Started[0].Ref(), Units: d.Started[0].Units}},
 	})
 	require.Equal(t, domain.TenantUsage{Tenant: "cap1", ActiveUnits: 3}, s.Tenants["cap1"], "a cap is always read")
 	require.Equal(t, domain.TenantUsage{Tenant: "Ünï \"q\" <1>", ActiveUnits: 2}, s.Tenants["Ünï \"q\" <1>"], "of a held row")

@@ -163,6 +163,17 @@ func (b *bundle) submit(t *testing.T, pool domain.PoolID, tasks ...plan.Submit) 
 	return d
 }
 
+// park queues tasks although there may be room: what a draining process does. Free
+// units are what makes a store read the queue.
+func (b *bundle) park(t *testing.T, pool domain.PoolID, tasks ...plan.Submit) {
+	t.Helper()
+	d := b.turn(t, pool, plan.Requests{Submits: tasks, NoStart: true})
+	for _, a := range d.Answers.Submits {
+		require.Nil(t, a.Err)
+		require.Equal(t, domain.StatusQueued, a.Task.Status)
+	}
+}
+
 // complete settles running tasks of a turn as completed.
 func (b *bundle) complete(t *testing.T, pool domain.PoolID, tasks ...domain.Task) plan.Decisions {
 	t.Helper()

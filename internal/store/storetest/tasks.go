@@ -19,6 +19,7 @@ var taskTests = map[string]func(*testing.T, *bundle){
 	"attempt":            testTaskAttempt,
 	"held":               testTaskHeld,
 	"pools are separate": testTaskPools,
+	"labels":             testTaskLabels,
 }
 
 func testTaskNewest(t *testing.T, b *bundle) {
@@ -117,10 +118,9 @@ func testTaskPosition(t *testing.T, b *bundle) {
 
 func testTaskPositionLanes(t *testing.T, b *bundle) {
 	b.pool(t, "p", capLanes)
-	b.submit(t, "p", task("full", units(10)))
 	for i := range 30 {
 		who := []domain.Tenant{"cap1", "free", "cap2"}[i%3]
-		b.submit(t, "p", task(domain.TaskID(fmt.Sprintf("t%02d", i)), tenant(who), class(domain.Priority(i*7%4))))
+		b.park(t, "p", task(domain.TaskID(fmt.Sprintf("t%02d", i)), tenant(who), class(domain.Priority(i*7%4))))
 	}
 	for i, c := range b.look(t, "p", plan.Requests{}).Candidates {
 		n, err := b.Position(t.Context(), "p", c.JobID, 1000)
@@ -183,6 +183,19 @@ func testTaskHeld(t *testing.T, b *bundle) {
 	require.NoError(t, err)
 	b.complete(t, "p", tasks...)
 	require.Equal(t, []domain.TaskID{"t-0003"}, held("w2", 0, 1))
+}
+
+func testTaskLabels(t *testing.T, b *bundle) {
+	s, ok := b.Store.(store.Labels)
+	require.True(t, ok, "native pools need their labels")
+	b.pool(t, "p")
+	b.submit(t, "p", task("a", labels(map[string]string{"k": "v"})), task("b"), task("c", units(10), labels(map[string]string{"x": "y", "z": ""})))
+	got, err := s.Labels(t.Context(), "p", []domain.JobID{1, 2, 3, 4})
+	require.NoError(t, err)
+	require.Equal(t, map[domain.JobID]map[string]string{1: {"k": "v"}, 3: {"x": "y", "z": ""}}, got)
+	got, err = s.Labels(t.Context(), "q", []domain.JobID{1})
+	require.NoError(t, err)
+	require.Empty(t, got)
 }
 
 // testTaskPools has the same task ids and job ids in two pools.

@@ -273,13 +273,13 @@ func testTurnPoolChange(t *testing.T, b *bundle) {
 		p.Executors = []string{"default", "other"}
 	}
 	b.pool(t, "p", capped)
-	b.submit(t, "p", task("full", units(10)), task("c1", tenant("capped")), task("z1", tenant("Zoë")))
+	b.park(t, "p", task("c1", tenant("capped")), task("z1", tenant("Zoë")))
 	require.Equal(t, "capped", laneOf(t, b, "c1"))
 	require.Empty(t, laneOf(t, b, "z1"))
 
 	policy := poolOf(b.Backend(), "p")
 	policy.Tenants = map[domain.Tenant]domain.TenantPolicy{"Zoë": {MaxUnits: 3}}
-	d := b.turn(t, "p", plan.Requests{Changes: []plan.PoolChange{{Policy: &policy, Actor: "ops"}}})
+	d := b.turn(t, "p", plan.Requests{NoStart: true, Changes: []plan.PoolChange{{Policy: &policy, Actor: "ops"}}})
 	require.ElementsMatch(t, []domain.Tenant{"capped", "Zoë"}, d.Relane)
 	require.Empty(t, laneOf(t, b, "c1"))
 	require.Equal(t, "Zoë", laneOf(t, b, "z1"))

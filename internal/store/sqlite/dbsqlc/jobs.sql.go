@@ -452,15 +452,7 @@ INSERT INTO pl_queue_jobs (
     resource_kind, resource_units, status, reason_code, reason, attempt, max_attempts, overtaken,
     executor, timeout_ms, deadline, not_before, created_at, started_at, finished_at, cancel_asked_at,
     holder, river_job_id, mailbox_tenant, mailbox_user, mailbox_session, labels, payload, result
-) VALUES (
-    ?1, ?2, ?3, ?4, ?5, ?6,
-    ?7, ?8, ?9, ?10, ?11,
-    ?12, ?13, ?14, ?15, ?16,
-    ?17, ?18, ?19, ?20, ?21,
-    ?22, ?23, ?24, ?25,
-    ?26, ?27, ?28, ?29,
-    ?30, ?31, ?32, ?33, ?34
-)
+) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 `
 
 type InsertJobParams struct {
