@@ -182,7 +182,7 @@ func (a answer) problem(t *testing.T, status int, code domain.Code) api.ProblemD
 	require.Equal(t, status, p.Status)
 	require.NotEmpty(t, p.Detail)
 	require.NotEmpty(t, p.RequestID)
-	require.Equal(t, p.RequestID, a.header.Get("X-Request-Id"))
+	require.Equal(t, p.RequestID, a.header.Get("X-Request-ID"))
 	return p
 }
 

@@ -98,7 +98,7 @@ func (in *listTasksInput) Resolve(huma.Context) []error {
 	after := d.cursor("cursor", in.Cursor).After
 	before, ok := after[domain.Source(in.PoolID)]
 	if in.Cursor != "" && len(d.faults) == 0 && (!ok || before < 1 || len(after) != 1) {
-		d.fault("query.cursor", in.Cursor, "is not a cursor of this pool's tasks")
+		d.faultf("query.cursor", in.Cursor, "is not a cursor of this pool's tasks")
 	}
 	in.before = domain.JobID(before)
 	return d.errors()
@@ -110,7 +110,7 @@ type taskPageOutput struct {
 
 func (s *server) taskRoutes() {
 	submit := huma.Operation{
-		OperationID: "submitTask", Method: http.MethodPost, Path: "/pools/{poolId}/tasks", Tags: []string{"tasks"},
+		OperationID: "submitTask", Method: http.MethodPost, Path: tasksPath, Tags: []string{tagTasks},
 		Summary: "Submit a task", DefaultStatus: http.StatusAccepted,
 		Description: "Decides at once: the task starts (`running`), waits (`queued`), or is refused. " +
 			"`409` with `queue_full`, `tenant_queue_full`, `capacity_zero`, `pool_draining` or `pool_disabled` is recorded as a rejected " +
@@ -119,23 +119,21 @@ func (s *server) taskRoutes() {
 		Errors: []int{400, 404, 408, 409, 413, 415, 422, 503},
 	}
 	register(s, submit, s.submit)
-	documentBody[TaskSubmission](s.api, submit, map[string]any{
-		"taskId": "req-42", "priority": "high", "resourceCost": map[string]any{"kind": "gpuVram", "units": 4},
-		"mailboxKey": map[string]any{"tenant": "acme", "userId": "ada"}, "payload": map[string]any{"prompt": "Hello"},
-	})
+	documentBody[TaskSubmission](s.api, submit, `{"taskId": "req-42", "priority": "high", "resourceCost": {"kind": "gpuVram", "units": 4},
+		"mailboxKey": {"tenant": "acme", "userId": "ada"}, "payload": {"prompt": "Hello"}}`)
 	register(s, huma.Operation{
-		OperationID: "getTask", Method: http.MethodGet, Path: "/pools/{poolId}/tasks/{taskId}", Tags: []string{"tasks"},
+		OperationID: "getTask", Method: http.MethodGet, Path: "/pools/{poolId}/tasks/{taskId}", Tags: []string{tagTasks},
 		Summary:     "Read a task, or wait for it to end",
 		Description: "The newest submission of the id. With `wait` the answer is held until the task is terminal or the time is over, whichever is first.",
 		Errors:      []int{404, 422, 503},
 	}, s.getTask)
 	register(s, huma.Operation{
-		OperationID: "listTasks", Method: http.MethodGet, Path: "/pools/{poolId}/tasks", Tags: []string{"tasks"},
+		OperationID: "listTasks", Method: http.MethodGet, Path: tasksPath, Tags: []string{tagTasks},
 		Summary: "List tasks, newest first", Description: "Pages of the pool's tasks by age.",
 		Errors: []int{404, 422, 503},
 	}, s.listTasks)
 	register(s, huma.Operation{
-		OperationID: "cancelTask", Method: http.MethodDelete, Path: "/pools/{poolId}/tasks/{taskId}", Tags: []string{"tasks"},
+		OperationID: "cancelTask", Method: http.MethodDelete, Path: "/pools/{poolId}/tasks/{taskId}", Tags: []string{tagTasks},
 		Summary: "Cancel a task",
 		Description: "A queued task is dropped. A running one is asked to stop (`cancelRequestedAt`) and becomes failed with reason " +
 			"`cancelled` when its executor has stopped. A terminal one is answered as it is.",

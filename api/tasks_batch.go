@@ -50,7 +50,7 @@ func (in *batchInput) Resolve(ctx huma.Context) []error {
 	d.object("body", raw, field{"tasks", true, func(at string, raw []byte) {
 		var ok bool
 		if tasks, ok = elements(raw); !ok || len(tasks) == 0 || len(tasks) > MaxBatchTasks {
-			d.fault(at, nil, "has to be an array of 1 to %d tasks", MaxBatchTasks)
+			d.faultf(at, nil, "has to be an array of 1 to %d tasks", MaxBatchTasks)
 		}
 	}})
 	if len(d.faults) > 0 {
@@ -74,17 +74,15 @@ type batchOutput struct {
 
 func (s *server) batchRoutes() {
 	batch := huma.Operation{
-		OperationID: "submitTasks", Method: http.MethodPost, Path: "/pools/{poolId}/tasks:batch", Tags: []string{"tasks"},
+		OperationID: "submitTasks", Method: http.MethodPost, Path: "/pools/{poolId}/tasks:batch", Tags: []string{tagTasks},
 		Summary: "Submit up to 1,000 tasks",
 		Description: "Each task is decided as if it came alone, in order; a refused one does not keep the others out. " +
 			"The answer is `200` with one result a task, each with the status that a submission of its own would have got.",
 		Errors: []int{400, 404, 408, 413, 415, 422, 503},
 	}
 	register(s, batch, s.submitBatch)
-	documentBody[Batch](s.api, batch, map[string]any{"tasks": []any{
-		map[string]any{"taskId": "req-1", "resourceCost": map[string]any{"units": 1}},
-		map[string]any{"taskId": "req-2", "resourceCost": map[string]any{"units": 2}},
-	}})
+	documentBody[Batch](s.api, batch, `{"tasks": [{"taskId": "req-1", "resourceCost": {"units": 1}},
+		{"taskId": "req-2", "resourceCost": {"units": 2}}]}`)
 }
 
 func (s *server) submitBatch(ctx context.Context, in *batchInput) (*batchOutput, error) {

@@ -1,10 +1,10 @@
-// Package client is a typed Go client of Parking Lot's HTTP API.
-//
-// client.gen.go is generated from api/openapi.yaml; this file adds what a document
+package client
+
+// The package is a typed Go client of Parking Lot's HTTP API. client.gen.go, which
+// has the package comment, is generated from api/openapi.yaml; this file adds what a document
 // cannot say: an error type for problems, and the address of a mailbox. A
 // ClientWithResponses is safe for concurrent use. It does not retry by itself:
 // submitting the same task again is safe, so callers may.
-package client
 
 import (
 	"context"

@@ -78,7 +78,7 @@ func call[T any](ctx context.Context, s *session, hold time.Duration, send func(
 	ctx, cancel := context.WithTimeout(ctx, s.timeout+hold)
 	defer cancel()
 	var value T
-	raw, err := client.Read[json.RawMessage](send(ctx))
+	raw, err := client.Read[json.RawMessage](send(ctx)) //nolint:bodyclose // Read closes it
 	if err != nil {
 		if unreachable(err) && errors.Is(err, context.DeadlineExceeded) {
 			return value, nil, failure(exitUnavailable, "%s gave no answer within %s", s.server, s.timeout+hold)

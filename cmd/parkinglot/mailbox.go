@@ -102,9 +102,7 @@ func (m *mailbox) follow(ctx context.Context) error {
 		case ctx.Err() != nil:
 			return nil //nolint:nilerr // interrupted, as it is meant to be
 		case err != nil && !first && statusFor(err) == exitUnavailable:
-			if pause(ctx, lull) != nil {
-				return nil
-			}
+			_ = pause(ctx, lull) // interrupted: the loop sees it
 			continue
 		case err != nil:
 			return err
