@@ -64,6 +64,7 @@ func newProcess(cfg *config.Config, role string, b *backends, pools []domain.Poo
 	opts := scheduler.Options{
 		Worker: worker, Stores: b.stores, Pools: turns, Log: log, Metrics: p.metrics, Reborn: p.reborn,
 		SafetyPoll: cfg.Limits.SafetyPoll(), HeartbeatEvery: cfg.Limits.Heartbeat(), WorkerTTL: cfg.Limits.WorkerTTL(),
+		TurnsKept: int(cfg.Retention.TurnRows),
 	}
 	if len(workerPools) > 0 {
 		p.river, err = riverrt.NewWorker(riverrt.WorkerOptions{
