@@ -143,7 +143,11 @@ func (s *server) taskRoutes() {
 
 func (s *server) submit(ctx context.Context, in *submitInput) (*admissionOutput, error) {
 	if in.refusal != nil {
-		return nil, s.complete(ctx, domain.PoolID(in.PoolID), &in.submission, in.refusal)
+		pool, err := s.poolFor(ctx, domain.PoolID(in.PoolID))
+		if err != nil {
+			return nil, err
+		}
+		return nil, s.complete(pool, &in.submission, in.refusal, "body")
 	}
 	answers, err := s.service.Submit(ctx, domain.PoolID(in.PoolID), []plan.Submit{in.submission})
 	if err != nil {
@@ -158,21 +162,29 @@ func (s *server) submit(ctx context.Context, in *submitInput) (*admissionOutput,
 	return &admissionOutput{Body: admission(answers[0])}, nil
 }
 
-// complete adds to the faults of a submission's form what the pool as it is now
-// would refuse in the rest of it, so that a client gets to know everything at once.
-func (s *server) complete(ctx context.Context, pool domain.PoolID, submission *plan.Submit, refusal *domain.Error) error {
-	view, err := s.service.Pool(ctx, pool)
+// poolFor returns the pool as it is now, nil when the backend does not say; the only
+// error is that there is no such pool.
+func (s *server) poolFor(ctx context.Context, id domain.PoolID) (*domain.Pool, error) {
+	view, err := s.service.Pool(ctx, id)
 	switch {
 	case domain.CodeOf(err) == domain.CodeUnknownPool:
-		return err
+		return nil, err
 	case err != nil:
+		return nil, nil //nolint:nilnil,nilerr // its faults are extra
+	}
+	return &view.Pool, nil
+}
+
+// complete adds to the faults of a submission's form what the pool would refuse in
+// the rest of it, so that a client gets to know everything at once.
+func (s *server) complete(pool *domain.Pool, submission *plan.Submit, refusal *domain.Error, place string) *domain.Error {
+	if pool == nil || refusal.Code != domain.CodeInvalid {
 		return refusal
 	}
 	faults := refusal.Faults
-	for _, f := range plan.Faults(&view.Pool, submission, s.now()) {
+	for _, f := range relocate(plan.Faults(pool, submission, s.now()), place) {
 		if !slices.ContainsFunc(faults, func(known domain.Fault) bool {
-			return strings.HasPrefix(known.Location, f.Location) ||
-				strings.HasPrefix(f.Location, known.Location+".")
+			return strings.HasPrefix(known.Location, f.Location) || strings.HasPrefix(f.Location, known.Location+".")
 		}) {
 			faults = append(faults, f)
 		}

@@ -300,7 +300,7 @@ func TestBatchAnswersEachTaskInOrder(t *testing.T) {
 	}})
 	res := b.do(t, post, batchPath, `{"tasks":[
 		{"taskId":"a","resourceCost":{"units":1}},
-		{"taskId":"/","resourceCost":{"units":0}},
+		{"taskId":"/","resourceCost":{"units":0},"deadline":"2020-01-01T00:00:00Z"},
 		{"taskId":"full","resourceCost":{"units":1}},
 		7,
 		{"taskId":"late","resourceCost":{"units":1}},
@@ -318,7 +318,7 @@ func TestBatchAnswersEachTaskInOrder(t *testing.T) {
 		faults int
 	}{
 		{status: 202, task: "a"},
-		{status: 422, code: domain.CodeInvalid, first: "body.tasks[1].taskId", faults: 2},
+		{status: 422, code: domain.CodeInvalid, first: "body.tasks[1].taskId", faults: 3},
 		{status: 409, code: domain.CodeQueueFull},
 		{status: 422, code: domain.CodeInvalid, first: "body.tasks[3]", faults: 1},
 		{status: 422, code: domain.CodeInvalid, first: "body.tasks[4].deadline", faults: 1},
@@ -339,6 +339,17 @@ func TestBatchAnswersEachTaskInOrder(t *testing.T) {
 			require.Equal(t, want.first, r.Problem.Errors[0].Location)
 		}
 	}
+}
+
+func TestBatchNeedsAPool(t *testing.T) {
+	t.Parallel()
+	b := setup(t, &fake{})
+	b.do(t, post, "/pools/none/tasks:batch", `{"tasks":[{"taskId":"/"}]}`).problem(t, http.StatusNotFound, domain.CodeUnknownPool)
+	res := b.do(t, post, batchPath, `{"tasks":[{"taskId":"/"}]}`)
+	require.Equal(t, http.StatusOK, res.status)
+	require.Contains(t, res.body, `"status":422`)
+	b.err = domain.Errorf(domain.CodeUnavailable, "no database")
+	b.do(t, post, batchPath, `{"tasks":[`+goodTask+`]}`).problem(t, http.StatusServiceUnavailable, domain.CodeUnavailable)
 }
 
 func TestBatchIsBounded(t *testing.T) {

@@ -1,4 +1,4 @@
-package client
+package client //nolint:revive // client.gen.go has the package comment
 
 // The package is a typed Go client of Parking Lot's HTTP API. client.gen.go, which
 // has the package comment, is generated from api/openapi.yaml; this file adds what a document
