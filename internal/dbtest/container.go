@@ -11,7 +11,6 @@ import (
 
 	"github.com/moby/moby/api/types/container"
 	"github.com/testcontainers/testcontainers-go"
-	"github.com/testcontainers/testcontainers-go/log"
 )
 
 // images are what a container may be made of, the first that the engine has.
@@ -35,6 +34,12 @@ kill -QUIT "$server" 2>/dev/null
 wait "$server"
 `
 
+// quiet keeps what testcontainers tells of its containers out of the tests' output.
+type quiet struct{}
+
+// Printf implements testcontainers' log.Logger.
+func (quiet) Printf(string, ...any) {}
+
 // startContainer runs the server in a container. PARKINGLOT_TEST_IMAGE names the
 // image to use instead of the first one there is.
 func startContainer(ctx context.Context, opts Options) (string, func(), error) {
@@ -52,7 +57,7 @@ func startContainer(ctx context.Context, opts Options) (string, func(), error) {
 	}
 	password := rand.Text()
 	ctr, err := testcontainers.Run(ctx, image,
-		testcontainers.WithLogger(log.TestLogger(nil)),
+		testcontainers.WithLogger(quiet{}),
 		testcontainers.WithEnv(map[string]string{
 			"POSTGRES_PASSWORD": password, "PGPASSWORD": password, "PGDATA": "/pgdata/data",
 			"POSTGRES_INITDB_ARGS": "--no-locale -E UTF8 --no-sync",
