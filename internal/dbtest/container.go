@@ -43,6 +43,11 @@ func (quiet) Printf(string, ...any) {}
 // startContainer runs the server in a container. PARKINGLOT_TEST_IMAGE names the
 // image to use instead of the first one there is.
 func startContainer(ctx context.Context, opts Options) (string, func(), error) {
+	// The keeper does what Ryuk would, whose image is one more to pull. Said before the
+	// engine is first asked: testcontainers reads its settings once.
+	if err := os.Setenv("TESTCONTAINERS_RYUK_DISABLED", "true"); err != nil {
+		return "", nil, err
+	}
 	forced := os.Getenv("PARKINGLOT_TEST_POSTGRES") == "container"
 	image, err := findImage(ctx)
 	if err != nil {
@@ -50,10 +55,6 @@ func startContainer(ctx context.Context, opts Options) (string, func(), error) {
 			return "", nil, err
 		}
 		image = images[len(images)-1]
-	}
-	// The keeper does what Ryuk would, whose image is one more to pull.
-	if err := os.Setenv("TESTCONTAINERS_RYUK_DISABLED", "true"); err != nil {
-		return "", nil, err
 	}
 	password := rand.Text()
 	ctr, err := testcontainers.Run(ctx, image,
