@@ -54,7 +54,7 @@ Formats:
   alibaba-gpu  openb_pod_list. The pool stands for a node of 8 GPUs: units = the
                task's share of its GPU millis, rounded up, at least 1 (10 a GPU in a
                pool of 80). QoS is the priority. Pauses between arrivals are cut to
-               10 minutes, runs to 3 hours, and a second counts 2 ms before --speed:
+               10 minutes, runs to 2 hours, and a second counts 2 ms before --speed:
                150 days become 65 minutes.
 Traces that name no tenants are shared by --tenants of them.`,
 		Example: `  parkinglot replay demo --pool llm --speed 20
