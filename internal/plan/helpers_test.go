@@ -28,7 +28,7 @@ func setup(t *testing.T, opts ...func(*domain.Pool)) *lot {
 		PoolID: "llm", Name: "LLM", State: domain.PoolActive, MaxUnits: 10, MaxQueueDepth: 100,
 		DefaultTimeout: time.Minute, QueueBackend: domain.BackendMemory, MailboxBackend: domain.BackendMemory,
 		Runtime: domain.RuntimeNative, Policy: domain.PolicyFIFO, ResourceKind: domain.KindGPUVRAM,
-		MaxOvertakes: 16, MaxAttempts: 1, RetryBackoff: domain.Backoff{Base: time.Second, Max: time.Minute},
+		MaxOvertakes: 16, MaxAttempts: 1, RetryBackoff: domain.Backoff{Base: 10 * time.Second, Max: time.Minute},
 		Executors: []string{"default", "sleep"}, Version: 1,
 	}
 	for _, opt := range opts {
