@@ -25,7 +25,7 @@ import (
 // asks for about 65 % of the pool.
 const (
 	alibabaGPUs    = 8
-	alibabaPause   = 600   // s
+	alibabaPause   = 600  // s
 	alibabaLongest = 7200 // s
 	alibabaSecond  = 2 * time.Millisecond
 )
