@@ -194,10 +194,11 @@ func lanes(p *domain.Pool) []string {
 	return all
 }
 
-// readTimers reads what has fallen due, and when the next does. Without a timer
-// in the counters there is no deadline and no backoff among the queued.
+// readTimers reads what has fallen due, and when the next does. Nothing has while
+// the instant in the counters lies ahead: that may be early, never late.
 func (s *Store) readTimers(ctx context.Context, snap *plan.Snapshot, _ *plan.Requests) error {
-	if snap.Counters.NextDueAt == nil {
+	if next := snap.Counters.NextDueAt; next == nil || next.After(snap.Now) {
+		snap.NextDueAt = next
 		return nil
 	}
 	pool, now := string(snap.Pool.PoolID), ptr(micros(snap.Now))

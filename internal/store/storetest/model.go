@@ -311,6 +311,9 @@ func (p *modelPool) queue(s *plan.Snapshot) {
 	}
 	s.Due = p.timers(s, func(t *domain.Task) *time.Time { return t.Deadline })
 	s.Rested = p.timers(s, func(t *domain.Task) *time.Time { return t.NotBefore })
+	if stored := s.Counters.NextDueAt; stored != nil && stored.After(s.Now) {
+		s.NextDueAt = stored // may be early, never late
+	}
 }
 
 // timers returns the queued tasks whose timer has fired, and takes the first one
@@ -345,11 +348,12 @@ func (p *modelPool) order() []domain.Task {
 			queue = append(queue, p.jobs[i])
 		}
 	}
-	slices.SortFunc(queue, inOrder)
+	slices.SortFunc(queue, InOrder)
 	return queue
 }
 
-func inOrder(a, b domain.Task) int {
+// InOrder compares two queued tasks by the order in which they start.
+func InOrder(a, b domain.Task) int {
 	return cmp.Or(cmp.Compare(b.Priority, a.Priority), cmp.Compare(a.Rank, b.Rank), cmp.Compare(a.JobID, b.JobID))
 }
 

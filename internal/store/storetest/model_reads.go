@@ -197,6 +197,7 @@ func (m *Model) running(pool domain.PoolID, after domain.JobID, limit int, want 
 func (m *Model) Events(_ context.Context, f store.EventFilter) ([]domain.Event, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	f.From, f.To = f.From.Truncate(time.Microsecond), f.To.Truncate(time.Microsecond)
 	streams := make(map[domain.Source][]domain.Event)
 	for source, events := range m.events {
 		for i := range events {
@@ -240,6 +241,7 @@ func (m *Model) EnsureAudit(context.Context, time.Time) error { return nil }
 func (m *Model) Messages(_ context.Context, f store.MailboxFilter) ([]domain.Message, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	f.Since = f.Since.Truncate(time.Microsecond)
 	streams := make(map[domain.Source][]domain.Message)
 	for source, messages := range m.messages {
 		for _, msg := range messages {
@@ -311,7 +313,7 @@ func (m *Model) Heartbeat(_ context.Context, w store.Worker, now time.Time) erro
 		}
 		w = known
 	}
-	w.HeartbeatAt = m.clock(now)
+	w.StartedAt, w.HeartbeatAt = m.clock(w.StartedAt), m.clock(now)
 	m.workers[w.ID] = w
 	return nil
 }
