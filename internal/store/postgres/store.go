@@ -36,6 +36,12 @@ type JobInserter interface {
 	InsertJobs(ctx context.Context, tx pgx.Tx, tasks []domain.Task) (riverJobIDs []int64, err error)
 }
 
+// JobAnnouncer is a JobInserter that announces its jobs itself, after the commit.
+type JobAnnouncer interface {
+	// JobsCommitted is called after every turn that inserted jobs. It must not block.
+	JobsCommitted(pool domain.PoolID)
+}
+
 // Options say where the store is and how to use it.
 type Options struct {
 	URL      string      // a DSN
