@@ -13,12 +13,15 @@ import (
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
+	"github.com/parkinglot/parkinglot/internal/dbtest"
 	"github.com/parkinglot/parkinglot/internal/domain"
 	"github.com/parkinglot/parkinglot/internal/plan"
 	"github.com/parkinglot/parkinglot/internal/runtime/attempts"
 	"github.com/parkinglot/parkinglot/internal/runtime/native"
+	"github.com/parkinglot/parkinglot/internal/runtime/riverrt"
 	"github.com/parkinglot/parkinglot/internal/scheduler"
 	"github.com/parkinglot/parkinglot/internal/store"
+	"github.com/parkinglot/parkinglot/internal/store/postgres"
 	"github.com/parkinglot/parkinglot/internal/store/sqlite"
 	"github.com/parkinglot/parkinglot/workers"
 )
@@ -31,6 +34,7 @@ const (
 // site is a backend with one pool on it, and how a process runs its tasks.
 type site struct {
 	st     store.Store
+	db     dbtest.DB // on Postgres
 	launch func(t *testing.T, p *process)
 }
 
@@ -41,6 +45,8 @@ type process struct {
 	runner *attempts.Runner
 	worker store.Worker
 	opts   scheduler.Options
+	// begin starts to fetch, where the runtime does; nil: nothing to do.
+	begin func(ctx context.Context) error
 	// drain gives back what runs when ctx ends and stops the runtime.
 	drain func(ctx context.Context) error
 	// stop ends the process like SIGTERM without any grace.
@@ -50,7 +56,9 @@ type process struct {
 // runtimes are the sites that every test of the suite runs on.
 func runtimes() map[string]func(t *testing.T, change ...func(*domain.Pool)) *site {
 	return map[string]func(*testing.T, ...func(*domain.Pool)) *site{
-		"native": onMemory,
+		"native in memory":   onMemory,
+		"native on Postgres": onPostgres(domain.RuntimeNative, launchNative),
+		"worker":             onPostgres(domain.RuntimeWorker, launchWorker),
 	}
 }
 
@@ -87,6 +95,35 @@ func onMemory(t *testing.T, change ...func(*domain.Pool)) *site {
 	_, err = st.CreatePool(t.Context(), newPool(domain.BackendMemory, domain.RuntimeNative, change), time.Now().UTC())
 	require.NoError(t, err)
 	return &site{st: st, launch: launchNative}
+}
+
+func onPostgres(runtime domain.Runtime, launch func(*testing.T, *process)) func(*testing.T, ...func(*domain.Pool)) *site {
+	return func(t *testing.T, change ...func(*domain.Pool)) *site {
+		t.Helper()
+		db := dbtest.Postgres(t)
+		log := slog.New(slog.DiscardHandler)
+		inserter, err := riverrt.NewInserter(db.Schema, log)
+		require.NoError(t, err)
+		inserter.AnnounceThrough(db.Pool)
+		st, err := postgres.Open(t.Context(), postgres.Options{URL: db.URL, Schema: db.Schema, Inserter: inserter, Log: log})
+		require.NoError(t, err)
+		t.Cleanup(func() { require.NoError(t, st.Close()) })
+		_, err = st.CreatePool(t.Context(), newPool(domain.BackendPostgres, runtime, change), time.Now().UTC())
+		require.NoError(t, err)
+		return &site{st: st, db: db, launch: launch}
+	}
+}
+
+func launchWorker(t *testing.T, p *process) {
+	t.Helper()
+	worker, err := riverrt.NewWorker(riverrt.WorkerOptions{
+		DB: p.site.st.(*postgres.Store).Connections(), Schema: p.site.db.Schema, ID: p.worker.ID,
+		Pools: map[domain.PoolID]int{poolID: 20}, Runner: p.runner, Attempt: p.site.st.Attempt, Log: p.opts.Log,
+	})
+	require.NoError(t, err)
+	p.opts.Holders = []scheduler.Holder{p.runner}
+	p.begin = worker.Start
+	p.drain = worker.Drain
 }
 
 func launchNative(_ *testing.T, p *process) {
@@ -127,6 +164,9 @@ func (s *site) start(t *testing.T, executor workers.Executor, change ...func(*at
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	running.Go(func() { _ = p.Run(ctx) })
+	if p.begin != nil {
+		require.NoError(t, p.begin(ctx))
+	}
 	p.stop = sync.OnceFunc(func() {
 		now, done := context.WithCancel(context.Background())
 		done()
