@@ -58,11 +58,10 @@ func migrateVerb(name, short string, work func(context.Context, io.Writer, *migr
 			if err != nil {
 				return err
 			}
-			log, err := flags.logger()
-			if err != nil {
+			if _, err := flags.logger(); err != nil {
 				return err
 			}
-			return app.Migrate(cmd.Context(), cfg, log, func(ctx context.Context, m *migrate.Migrator) error { //nolint:wrapcheck // says what failed
+			return app.Migrate(cmd.Context(), cfg, func(ctx context.Context, m *migrate.Migrator) error { //nolint:wrapcheck // says what failed
 				return work(ctx, cmd.OutOrStdout(), m)
 			})
 		},

@@ -28,7 +28,7 @@ type Config struct {
 type Database struct {
 	URL      string `key:"url"       doc:"Postgres DSN, as a URL or key=value pairs. $VAR is taken from the environment."`
 	Schema   string `key:"schema"    doc:"Schema of all tables, made by migrate." format:"name"`
-	MaxConns int64  `key:"max_conns" doc:"Connections a process opens at most; 0: chosen from the number of pools and processors." min:"0" max:"10000"`
+	MaxConns int64  `key:"max_conns" doc:"Connections of a process for turns and reads; 0: 10. River, heartbeats and wake-ups have a few besides." min:"0" max:"10000"`
 }
 
 // Policy is what a pool does with its tasks. As "defaults" it fills in what
