@@ -117,7 +117,7 @@ func onPostgres(runtime domain.Runtime, launch func(*testing.T, *process)) func(
 func launchWorker(t *testing.T, p *process) {
 	t.Helper()
 	worker, err := riverrt.NewWorker(riverrt.WorkerOptions{
-		DB: p.site.st.(*postgres.Store).Connections(), Schema: p.site.db.Schema, ID: p.worker.ID,
+		DB: p.site.db.Pool, Schema: p.site.db.Schema, ID: p.worker.ID,
 		Pools: map[domain.PoolID]int{poolID: 20}, Runner: p.runner, Attempt: p.site.st.Attempt, Log: p.opts.Log,
 	})
 	require.NoError(t, err)

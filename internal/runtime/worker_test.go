@@ -10,7 +10,6 @@ import (
 	"github.com/parkinglot/parkinglot/internal/domain"
 	"github.com/parkinglot/parkinglot/internal/plan"
 	"github.com/parkinglot/parkinglot/internal/runtime/riverrt"
-	"github.com/parkinglot/parkinglot/internal/store/postgres"
 	"github.com/parkinglot/parkinglot/workers"
 )
 
@@ -154,7 +153,7 @@ func TestWorkerGoesOnUnderANewID(t *testing.T) {
 	s.launch = onlyScheduler
 	edge := s.start(t, workers.Sleep())
 	worker, err := riverrt.NewWorker(riverrt.WorkerOptions{
-		DB: s.st.(*postgres.Store).Connections(), Schema: s.db.Schema, ID: edge.worker.ID,
+		DB: s.db.Pool, Schema: s.db.Schema, ID: edge.worker.ID,
 		Pools: map[domain.PoolID]int{poolID: 2}, Runner: edge.runner, Attempt: s.st.Attempt, Log: edge.opts.Log,
 	})
 	require.NoError(t, err)

@@ -165,8 +165,8 @@ func (s *Store) Close() error {
 	return nil
 }
 
-// Connections are those of turns and reads, search_path set. The River client of
-// a worker process shares them.
+// Connections are those of turns and reads, search_path set. They are not for
+// LISTEN (nor for River's): ending a wait for notifications takes a second on them.
 func (s *Store) Connections() *pgxpool.Pool { return s.pool }
 
 // Schema is where the tables are, River's too.
