@@ -13,7 +13,7 @@ WHERE e.source = sqlc.arg(source) AND e.seq > sqlc.arg(after)
   AND (CAST(sqlc.arg(subject) AS TEXT) = '' OR EXISTS (
     SELECT 1 FROM json_each(e.subjects) AS s WHERE s.value = CAST(sqlc.arg(subject) AS TEXT)))
 ORDER BY e.seq
-LIMIT sqlc.arg(max_rows);
+LIMIT CAST(sqlc.arg(max_rows) AS INTEGER);
 
 -- name: EventsOfTask :many
 SELECT e.* FROM pl_audit_events AS e
@@ -25,7 +25,7 @@ WHERE e.source = sqlc.arg(source) AND e.seq > sqlc.arg(after)
   AND (CAST(sqlc.arg(subject) AS TEXT) = '' OR EXISTS (
     SELECT 1 FROM json_each(e.subjects) AS s WHERE s.value = CAST(sqlc.arg(subject) AS TEXT)))
 ORDER BY e.seq
-LIMIT sqlc.arg(max_rows);
+LIMIT CAST(sqlc.arg(max_rows) AS INTEGER);
 
 -- name: EventsOfTenant :many
 SELECT e.* FROM pl_audit_events AS e
@@ -36,4 +36,4 @@ WHERE e.source = sqlc.arg(source) AND e.seq > sqlc.arg(after)
   AND (CAST(sqlc.arg(subject) AS TEXT) = '' OR EXISTS (
     SELECT 1 FROM json_each(e.subjects) AS s WHERE s.value = CAST(sqlc.arg(subject) AS TEXT)))
 ORDER BY e.seq
-LIMIT sqlc.arg(max_rows);
+LIMIT CAST(sqlc.arg(max_rows) AS INTEGER);

@@ -206,6 +206,12 @@ func tidy(s store.Store, v any) any {
 		if remote {
 			p.MailboxBackend = elsewhere
 		}
+		if len(p.Tenants) == 0 {
+			p.Tenants = nil
+		}
+		if len(p.Executors) == 0 {
+			p.Executors = nil
+		}
 		return p
 	}
 	switch v := v.(type) {

@@ -17,7 +17,7 @@ WHERE e.source = ?1 AND e.seq > ?2
   AND (CAST(?6 AS TEXT) = '' OR EXISTS (
     SELECT 1 FROM json_each(e.subjects) AS s WHERE s.value = CAST(?6 AS TEXT)))
 ORDER BY e.seq
-LIMIT ?7
+LIMIT CAST(?7 AS INTEGER)
 `
 
 type EventsParams struct {
@@ -90,7 +90,7 @@ WHERE e.source = ?1 AND e.seq > ?2
   AND (CAST(?8 AS TEXT) = '' OR EXISTS (
     SELECT 1 FROM json_each(e.subjects) AS s WHERE s.value = CAST(?8 AS TEXT)))
 ORDER BY e.seq
-LIMIT ?9
+LIMIT CAST(?9 AS INTEGER)
 `
 
 type EventsOfTaskParams struct {
@@ -165,7 +165,7 @@ WHERE e.source = ?1 AND e.seq > ?2
   AND (CAST(?7 AS TEXT) = '' OR EXISTS (
     SELECT 1 FROM json_each(e.subjects) AS s WHERE s.value = CAST(?7 AS TEXT)))
 ORDER BY e.seq
-LIMIT ?8
+LIMIT CAST(?8 AS INTEGER)
 `
 
 type EventsOfTenantParams struct {
