@@ -18,8 +18,12 @@ type ledger struct {
 	accounts map[domain.Tenant]*account
 	rows     map[domain.JobID]*row // every row that a request or a timer named
 
-	inserted []*row // new, in the order of acceptance
+	// inserted are the new rows in the order of acceptance, new their tasks: made once
+	// with room for all, because rows and answers point into it.
+	inserted []row
+	new      []domain.Task
 	touched  []*row // stored before, changed in this turn
+	expected int    // about so many stored rows are named
 
 	events    []domain.Event
 	messages  []domain.Message
@@ -60,8 +64,14 @@ type record struct {
 	detail []byte
 }
 
-func newLedger(snap *Snapshot) *ledger {
+// newLedger opens the books of a turn with at most so many submissions, and about
+// so many requests in all.
+func newLedger(snap *Snapshot, submits, requests int) *ledger {
 	l := &ledger{
+		inserted:    make([]row, 0, submits),
+		new:         make([]domain.Task, 0, submits),
+		events:      make([]domain.Event, 0, 2*requests),
+		expected:    requests - submits + len(snap.Due) + len(snap.Rested),
 		now:         snap.Now.UTC().Truncate(time.Microsecond),
 		pool:        snap.Pool,
 		counters:    snap.Counters,
@@ -98,7 +108,7 @@ func (l *ledger) adopt(t *domain.Task) *row {
 		return r
 	}
 	if l.rows == nil {
-		l.rows = make(map[domain.JobID]*row)
+		l.rows = make(map[domain.JobID]*row, l.expected)
 	}
 	r := &row{t: t, fromStatus: t.Status, fromAttempt: t.Attempt}
 	l.rows[t.JobID] = r
@@ -106,10 +116,10 @@ func (l *ledger) adopt(t *domain.Task) *row {
 }
 
 // insert takes a new task into the books.
-func (l *ledger) insert(t *domain.Task) *row {
-	r := &row{t: t, isNew: true}
-	l.inserted = append(l.inserted, r)
-	return r
+func (l *ledger) insert(t domain.Task) *row {
+	l.new = append(l.new, t)
+	l.inserted = append(l.inserted, row{t: &l.new[len(l.new)-1], isNew: true})
+	return &l.inserted[len(l.inserted)-1]
 }
 
 // touch notes that the row must be written.
