@@ -13,6 +13,7 @@ import (
 // nothing else writes a counter, an event or a message of a task.
 type ledger struct {
 	now      time.Time
+	at       *time.Time // now, for the rows; shared, because nobody writes through it
 	pool     domain.Pool
 	counters domain.Counters
 	accounts map[domain.Tenant]*account
@@ -81,6 +82,8 @@ func newLedger(snap *Snapshot, submits, requests int) *ledger {
 	if l.now.Before(l.counters.At) {
 		l.now = l.counters.At
 	}
+	at := l.now
+	l.at = &at
 	accounts := make([]account, 0, len(snap.Tenants))
 	for tenant, usage := range snap.Tenants {
 		usage.Tenant = tenant
@@ -149,8 +152,7 @@ func (l *ledger) move(r *row, rec record, change func(t *domain.Task)) {
 		t.RiverJobID, t.Holder = 0, ""
 	}
 	if t.Status.Terminal() && !from.Terminal() {
-		at := l.now
-		t.FinishedAt = &at
+		t.FinishedAt = l.at
 		l.ended = append(l.ended, r)
 	}
 	if rec.kind != "" {
