@@ -17,7 +17,7 @@ import (
 	"github.com/parkinglot/parkinglot/workers"
 )
 
-type opener = func(t *testing.T, change ...func(*domain.Pool)) *site
+type opener = func(t testing.TB, change ...func(*domain.Pool)) *site
 
 func attemptsOf(n int) func(*domain.Pool) {
 	return func(p *domain.Pool) { p.MaxAttempts = n }

@@ -35,7 +35,7 @@ const (
 type site struct {
 	st     store.Store
 	db     dbtest.DB // on Postgres
-	launch func(t *testing.T, p *process)
+	launch func(t testing.TB, p *process)
 }
 
 // process is a scheduler and a runtime in this process.
@@ -54,15 +54,15 @@ type process struct {
 }
 
 // runtimes are the sites that every test of the suite runs on.
-func runtimes() map[string]func(t *testing.T, change ...func(*domain.Pool)) *site {
-	return map[string]func(*testing.T, ...func(*domain.Pool)) *site{
+func runtimes() map[string]func(t testing.TB, change ...func(*domain.Pool)) *site {
+	return map[string]func(testing.TB, ...func(*domain.Pool)) *site{
 		"native in memory":   onMemory,
 		"native on Postgres": onPostgres(domain.RuntimeNative, launchNative),
 		"worker":             onPostgres(domain.RuntimeWorker, launchWorker),
 	}
 }
 
-func everywhere(t *testing.T, test func(t *testing.T, open func(t *testing.T, change ...func(*domain.Pool)) *site)) {
+func everywhere(t *testing.T, test func(t *testing.T, open opener)) {
 	t.Helper()
 	for name, open := range runtimes() {
 		t.Run(name, func(t *testing.T) {
@@ -87,7 +87,7 @@ func newPool(backend domain.Backend, runtime domain.Runtime, change []func(*doma
 	return p
 }
 
-func onMemory(t *testing.T, change ...func(*domain.Pool)) *site {
+func onMemory(t testing.TB, change ...func(*domain.Pool)) *site {
 	t.Helper()
 	st, err := sqlite.Open(t.Context(), sqlite.Options{Log: slog.New(slog.DiscardHandler)})
 	require.NoError(t, err)
@@ -97,8 +97,8 @@ func onMemory(t *testing.T, change ...func(*domain.Pool)) *site {
 	return &site{st: st, launch: launchNative}
 }
 
-func onPostgres(runtime domain.Runtime, launch func(*testing.T, *process)) func(*testing.T, ...func(*domain.Pool)) *site {
-	return func(t *testing.T, change ...func(*domain.Pool)) *site {
+func onPostgres(runtime domain.Runtime, launch func(testing.TB, *process)) func(testing.TB, ...func(*domain.Pool)) *site {
+	return func(t testing.TB, change ...func(*domain.Pool)) *site {
 		t.Helper()
 		db := dbtest.Postgres(t)
 		log := slog.New(slog.DiscardHandler)
@@ -114,7 +114,7 @@ func onPostgres(runtime domain.Runtime, launch func(*testing.T, *process)) func(
 	}
 }
 
-func launchWorker(t *testing.T, p *process) {
+func launchWorker(t testing.TB, p *process) {
 	t.Helper()
 	worker, err := riverrt.NewWorker(riverrt.WorkerOptions{
 		DB: p.site.db.Pool, Schema: p.site.db.Schema, ID: p.worker.ID,
@@ -126,13 +126,13 @@ func launchWorker(t *testing.T, p *process) {
 	p.drain = worker.Drain
 }
 
-func launchNative(_ *testing.T, p *process) {
+func launchNative(_ testing.TB, p *process) {
 	p.opts.Starter = native.New(p.runner, func(domain.PoolID) store.Tasks { return p.site.st }, p.opts.Log)
 	p.drain = p.runner.Drain
 }
 
 // start starts a process whose pool has the executor under "default".
-func (s *site) start(t *testing.T, executor workers.Executor, change ...func(*attempts.Options)) *process {
+func (s *site) start(t testing.TB, executor workers.Executor, change ...func(*attempts.Options)) *process {
 	t.Helper()
 	log := slog.New(slog.DiscardHandler)
 	registry := workers.NewRegistry()
@@ -182,7 +182,7 @@ func (s *site) start(t *testing.T, executor workers.Executor, change ...func(*at
 	return p
 }
 
-func (p *process) submit(t *testing.T, id string, change ...func(*plan.Submit)) domain.Task {
+func (p *process) submit(t testing.TB, id string, change ...func(*plan.Submit)) domain.Task {
 	t.Helper()
 	hash := sha256.Sum256([]byte(id))
 	s := plan.Submit{
@@ -199,7 +199,7 @@ func (p *process) submit(t *testing.T, id string, change ...func(*plan.Submit)) 
 }
 
 // until waits until the task is as ok wants it.
-func (s *site) until(t *testing.T, id domain.TaskID, ok func(domain.Task) bool) domain.Task {
+func (s *site) until(t testing.TB, id domain.TaskID, ok func(domain.Task) bool) domain.Task {
 	t.Helper()
 	var task domain.Task
 	var err error
@@ -214,13 +214,13 @@ func (s *site) until(t *testing.T, id domain.TaskID, ok func(domain.Task) bool) 
 	}
 }
 
-func (s *site) ended(t *testing.T, id domain.TaskID) domain.Task {
+func (s *site) ended(t testing.TB, id domain.TaskID) domain.Task {
 	t.Helper()
 	return s.until(t, id, func(task domain.Task) bool { return task.Status.Terminal() })
 }
 
 // balanced requires that nothing is held and that counters and rows agree.
-func (s *site) balanced(t *testing.T) {
+func (s *site) balanced(t testing.TB) {
 	t.Helper()
 	view, err := s.st.Pool(t.Context(), poolID)
 	require.NoError(t, err)

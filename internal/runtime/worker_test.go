@@ -15,7 +15,7 @@ import (
 
 // onlyScheduler launches a process that takes turns of a worker pool and runs
 // nothing.
-func onlyScheduler(_ *testing.T, p *process) { p.drain = p.runner.Drain }
+func onlyScheduler(_ testing.TB, p *process) { p.drain = p.runner.Drain }
 
 func workerSite(t *testing.T, change ...func(*domain.Pool)) *site {
 	t.Helper()

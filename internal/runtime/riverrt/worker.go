@@ -42,6 +42,9 @@ type WorkerOptions struct {
 // use.
 type Worker struct {
 	opts WorkerOptions
+	// reads bounds how many tasks are read at once, so that a burst of fetched jobs
+	// leaves the store's connections to the turns.
+	reads chan struct{}
 
 	mu      sync.Mutex
 	client  *river.Client[pgx.Tx] // nil: not started, or drained
@@ -53,7 +56,7 @@ func NewWorker(opts WorkerOptions) (*Worker, error) {
 	if opts.Log == nil {
 		opts.Log = slog.Default()
 	}
-	w := &Worker{opts: opts}
+	w := &Worker{opts: opts, reads: make(chan struct{}, maxReads)}
 	if _, err := w.newClient(opts.ID); err != nil { // faults are told before anything runs
 		return nil, err
 	}
@@ -212,8 +215,10 @@ func (c *carrier) Work(ctx context.Context, job *river.Job[Args]) error {
 	return attempt.Run(task, job.ID)
 }
 
-// loadTimeout bounds one attempt to read a task.
-const loadTimeout = 10 * time.Second
+const (
+	loadTimeout = 10 * time.Second // of one attempt to read a task
+	maxReads    = 4
+)
 
 // load reads the task, again and again while the backend does not answer: the
 // units are taken, so nobody else would run it sooner. When ctx ends it tries once
@@ -246,6 +251,8 @@ func newBackOff() *backoff.ExponentialBackOff {
 // tryLoad reads the task also when ctx has ended: a stopped attempt is reported
 // with its task.
 func (c *carrier) tryLoad(ctx context.Context, ref domain.Ref) (domain.Task, error) {
+	c.worker.reads <- struct{}{}
+	defer func() { <-c.worker.reads }()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), loadTimeout)
 	defer cancel()
 	return c.worker.opts.Attempt(ctx, ref)
