@@ -46,9 +46,15 @@ type run struct {
 	until       int64 // mono ns at which it stopped counting; 0: it still does
 }
 
-// mono translates a wall-clock time to the monotonic clock of the run's machine.
+// mono translates a wall-clock time to the monotonic clock of the run's machine. A
+// record's wall clock is read after its monotonic one, and its process may be held
+// up in between: the smaller distance is the right one.
 func (r *run) mono(t time.Time) int64 {
-	return r.enter.MonoNS + t.Sub(wall(r.enter)).Nanoseconds()
+	apart := wall(r.enter).UnixNano() - r.enter.MonoNS
+	if r.exit != nil {
+		apart = min(apart, wall(r.exit).UnixNano()-r.exit.MonoNS)
+	}
+	return t.UnixNano() - apart
 }
 
 // Execution compares the executors' records of one pool with its trail, which
