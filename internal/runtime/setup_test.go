@@ -172,7 +172,7 @@ func (s *site) start(t testing.TB, executor workers.Executor, change ...func(*at
 		done()
 		drain, end := context.WithTimeout(context.Background(), soon)
 		defer end()
-		_ = p.Scheduler.Drain(drain)
+		_ = p.Drain(drain)
 		_ = p.drain(now)
 		cancel()
 		running.Wait()

@@ -118,7 +118,7 @@ func (w *Worker) start(ctx context.Context, id domain.WorkerID) error {
 // given up and what it held abandoned. It tries until it succeeds or ctx ends, and
 // does not wait for what the old client still runs.
 func (w *Worker) Restart(ctx context.Context, id domain.WorkerID) error {
-	w.stopFetching()
+	w.stopFetching(ctx)
 	wait := newBackOff()
 	for {
 		err := w.start(ctx, id)
@@ -136,7 +136,7 @@ func (w *Worker) Restart(ctx context.Context, id domain.WorkerID) error {
 
 // stopFetching lets the client finish what it has fetched, and returns a channel
 // that is closed when it has; nil: there is no client.
-func (w *Worker) stopFetching() <-chan struct{} {
+func (w *Worker) stopFetching(ctx context.Context) <-chan struct{} {
 	w.mu.Lock()
 	client := w.client
 	w.client = nil
@@ -147,7 +147,7 @@ func (w *Worker) stopFetching() <-chan struct{} {
 	stopped := make(chan struct{})
 	go func() {
 		defer close(stopped)
-		if err := client.Stop(context.Background()); err != nil {
+		if err := client.Stop(context.WithoutCancel(ctx)); err != nil {
 			w.opts.Log.Warn("River did not stop cleanly", "error", err)
 		}
 	}()
@@ -165,7 +165,7 @@ func (w *Worker) Drain(ctx context.Context) error {
 	w.mu.Lock()
 	w.drained = true
 	w.mu.Unlock()
-	stopped := w.stopFetching()
+	stopped := w.stopFetching(ctx)
 	err := w.opts.Runner.Drain(ctx)
 	if stopped == nil {
 		return err
@@ -202,7 +202,7 @@ func (c *carrier) Work(ctx context.Context, job *river.Job[Args]) error {
 		log.ErrorContext(ctx, "two River jobs carry the same attempt; the second is dropped")
 		return nil
 	}
-	task, err := c.load(attempt.Context(), ref, log)
+	task, err := c.load(attempt.Context(), ref, log) //nolint:contextcheck // the attempt ends by its own context, not by River's
 	switch {
 	case errors.Is(err, store.ErrNotFound):
 		attempt.Forget()
