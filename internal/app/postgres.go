@@ -48,6 +48,7 @@ func openPostgres(ctx context.Context, database config.Database, mayMigrate bool
 	if err != nil {
 		return nil, fmt.Errorf("postgres: %w", err)
 	}
+	inserter.AnnounceThrough(b.side)
 	b.store, err = postgres.Open(ctx, postgres.Options{
 		URL: database.URL, Schema: database.Schema, Inserter: inserter, MaxConns: int32(database.MaxConns), Log: log, //nolint:gosec // bounded by the configuration
 	})
