@@ -53,10 +53,12 @@ type process struct {
 	stop func()
 }
 
+const inMemory = "native in memory"
+
 // runtimes are the sites that every test of the suite runs on.
 func runtimes() map[string]func(t testing.TB, change ...func(*domain.Pool)) *site {
 	return map[string]func(testing.TB, ...func(*domain.Pool)) *site{
-		"native in memory":   onMemory,
+		inMemory:             onMemory,
 		"native on Postgres": onPostgres(domain.RuntimeNative, launchNative),
 		"worker":             onPostgres(domain.RuntimeWorker, launchWorker),
 	}
@@ -65,6 +67,20 @@ func runtimes() map[string]func(t testing.TB, change ...func(*domain.Pool)) *sit
 func everywhere(t *testing.T, test func(t *testing.T, open opener)) {
 	t.Helper()
 	for name, open := range runtimes() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test(t, open)
+		})
+	}
+}
+
+// onlyOnPostgres leaves memory out, which has no connections to break.
+func onlyOnPostgres(t *testing.T, test func(t *testing.T, open opener)) {
+	t.Helper()
+	for name, open := range runtimes() {
+		if name == inMemory {
+			continue
+		}
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			test(t, open)
@@ -182,13 +198,17 @@ func (s *site) start(t testing.TB, executor workers.Executor, change ...func(*at
 	return p
 }
 
-func (p *process) submit(t testing.TB, id string, change ...func(*plan.Submit)) domain.Task {
-	t.Helper()
+func (p *process) request(id string) plan.Submit {
 	hash := sha256.Sum256([]byte(id))
-	s := plan.Submit{
+	return plan.Submit{
 		TaskID: domain.TaskID(id), BodyHash: hash[:], Tenant: "acme", Priority: domain.PriorityNormal,
 		Units: 1, Executor: "default", Payload: []byte(`{"of":"` + id + `"}`),
 	}
+}
+
+func (p *process) submit(t testing.TB, id string, change ...func(*plan.Submit)) domain.Task {
+	t.Helper()
+	s := p.request(id)
 	for _, f := range change {
 		f(&s)
 	}
