@@ -62,13 +62,13 @@ func (p *proxy) accept() {
 }
 
 func (p *proxy) carry(client net.Conn) {
-	defer client.Close() //nolint:errcheck // cut anyway
+	defer client.Close()
 	var d net.Dialer
 	server, err := d.DialContext(context.Background(), "tcp", p.target)
 	if err != nil {
 		return
 	}
-	defer server.Close() //nolint:errcheck // cut anyway
+	defer server.Close()
 	p.mu.Lock()
 	if p.down {
 		p.mu.Unlock()
@@ -124,7 +124,7 @@ func TestPostgresConnectionsCutAtAnyMoment(t *testing.T) {
 	stop := make(chan struct{})
 	var cuts, work sync.WaitGroup
 	cuts.Go(func() {
-		random := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // when to cut, not a secret
+		random := rand.New(rand.NewPCG(1, 2))
 		for {
 			select {
 			case <-stop:
