@@ -24,6 +24,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"time"
 
 	_ "modernc.org/sqlite" // the driver "sqlite"
@@ -63,6 +64,7 @@ type Store struct {
 	w      *dbsqlc.Queries // prepared on writer
 	db     *sql.DB         // what writer is pinned from; at most one connection
 
+	closed atomic.Bool
 	readDB *sql.DB         // nil in memory
 	r      *dbsqlc.Queries // prepared on readDB
 }
@@ -206,6 +208,7 @@ func (s *Store) Close() error {
 	if _, ok := <-s.turn; !ok {
 		return nil
 	}
+	s.closed.Store(true)
 	close(s.turn)
 	return s.release()
 }

@@ -19,7 +19,9 @@ func (d *differential) compare(pool domain.PoolID) {
 	same(d, func(s store.Store) ([]domain.TenantUsage, error) { return s.TenantUsages(ctx, pool) })
 	diffs := same(d, func(s store.Store) ([]store.Difference, error) { return s.Reconcile(ctx, pool) })
 	require.Empty(d.t, diffs)
-	d.compareStreams()
+	if d.turnNo%4 == 0 {
+		d.compareStreams()
+	}
 	same(d, func(s store.Store) ([]domain.Task, error) {
 		return s.ListTasks(ctx, store.TaskFilter{Pool: pool, Limit: 40}) // the newest rows, whole
 	})

@@ -112,6 +112,7 @@ func (d *differential) run(n int) {
 			d.turn(d.pick())
 		}
 	}
+	d.compareStreams()
 	for _, s := range d.subjects {
 		require.Positive(d.t, s.turns, "%s: no snapshot was ever whole", s.name)
 	}
