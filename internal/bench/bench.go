@@ -71,6 +71,7 @@ func prepare(ctx context.Context, l load) (*pgxpool.Pool, error) {
 		return nil, fmt.Errorf("parse the database URL: %w", err)
 	}
 	config.MaxConns = 2
+	config.ConnConfig.RuntimeParams["search_path"] = l.schema
 	pool, err := pgxpool.NewWithConfig(ctx, config)
 	if err != nil {
 		return nil, fmt.Errorf("connect: %w", err)
