@@ -50,7 +50,7 @@ func openPostgres(ctx context.Context, database config.Database, mayMigrate bool
 	}
 	inserter.AnnounceThrough(b.side)
 	b.store, err = postgres.Open(ctx, postgres.Options{
-		URL: database.URL, Schema: database.Schema, Inserter: inserter, MaxConns: int32(database.MaxConns), Log: log, //nolint:gosec // bounded by the configuration
+		URL: database.URL, Schema: database.Schema, Inserter: inserter, MaxConns: int32(database.MaxConns), Log: log,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("postgres: %w", err)
@@ -90,8 +90,7 @@ func connect(ctx context.Context, database config.Database) (*pgxpool.Pool, erro
 
 // unreachable says where Postgres was looked for and why it was not found there.
 func unreachable(conf pgconn.Config, err error) error {
-	var refused *pgconn.PgError
-	if errors.As(err, &refused) {
+	if refused, ok := errors.AsType[*pgconn.PgError](err); ok {
 		return fmt.Errorf("postgres at %s:%d refuses user %q for database %q: %s (SQLSTATE %s)",
 			conf.Host, conf.Port, conf.User, conf.Database, refused.Message, refused.Code)
 	}

@@ -48,7 +48,7 @@ func newProcess(cfg *config.Config, role string, b *backends, pools []domain.Poo
 			err = errors.Join(err, p.closeRecord())
 		}
 	}()
-	var turns []scheduler.Pool
+	turns := make([]scheduler.Pool, 0, len(pools))
 	workerPools := map[domain.PoolID]int{}
 	for i := range pools {
 		p.homes[pools[i].PoolID] = pools[i].QueueBackend

@@ -136,8 +136,8 @@ func suggest(key string, fields []field) string {
 	if len(key) > maxName {
 		return ""
 	}
-	const close = 2
-	best, distance := "", close+1
+	const near = 2
+	best, distance := "", near+1
 	for _, f := range fields {
 		if simple(f.key) == simple(key) {
 			return "; did you mean " + f.key + "?"

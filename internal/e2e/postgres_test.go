@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"errors"
 	"fmt"
 	"net/http"
 	"syscall"
@@ -190,7 +189,7 @@ func TestPostgresDownLater(t *testing.T) {
 	require.Contains(t, why, `"location":"postgres"`)
 	_, err := s.trySubmit("native", "refused", 1, 0)
 	var refused *client.Error
-	require.True(t, errors.As(err, &refused), "%v", err)
+	require.ErrorAs(t, err, &refused)
 	require.EqualValues(t, http.StatusServiceUnavailable, refused.Problem.Status)
 	require.Positive(t, refused.RetryAfter)
 	time.Sleep(3 * time.Second) // the task ends while nobody can be told

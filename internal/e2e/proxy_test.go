@@ -46,7 +46,7 @@ func newProxy(t *testing.T, dsn string) *proxy {
 }
 
 func (p *proxy) carry(near net.Conn) {
-	defer near.Close() //nolint:errcheck // cut or ended
+	defer near.Close()
 	if !p.add(near) {
 		return
 	}
@@ -54,7 +54,7 @@ func (p *proxy) carry(near net.Conn) {
 	if err != nil {
 		return
 	}
-	defer far.Close() //nolint:errcheck // cut or ended
+	defer far.Close()
 	if !p.add(far) {
 		return
 	}
