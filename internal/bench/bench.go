@@ -44,12 +44,16 @@ type load struct {
 // warmUp is how many lifecycles go before those that are measured.
 const warmUp = 200
 
-// measure runs one contender and returns how long its tasks took from the first
-// submission to the last settlement.
-func measure(ctx context.Context, contender string, l load) (time.Duration, error) {
+// measured is one measurement.
+type measured struct {
+	took  time.Duration // from the first submission to the last settlement
+	turns int64         // of Parking Lot's scheduler meanwhile
+}
+
+func measure(ctx context.Context, contender string, l load) (measured, error) {
 	pool, err := prepare(ctx, l)
 	if err != nil {
-		return 0, err
+		return measured{}, err
 	}
 	defer pool.Close()
 	switch contender {
@@ -60,7 +64,7 @@ func measure(ctx context.Context, contender string, l load) (time.Duration, erro
 	case parkingWorker:
 		return runParking(ctx, l, "worker")
 	}
-	return 0, fmt.Errorf("unknown contender %q", contender)
+	return measured{}, fmt.Errorf("unknown contender %q", contender)
 }
 
 // prepare makes the schema with everybody's tables, and lets the server begin
@@ -121,14 +125,17 @@ func Run(ctx context.Context, o Options) ([]Series, error) {
 				url: o.URL, schema: fmt.Sprintf("bench_%d_%d", round, i),
 				tasks: o.Tasks, submitters: s.Submitters, slots: o.Slots,
 			}
-			took, err := measure(ctx, s.Contender, l)
+			m, err := measure(ctx, s.Contender, l)
 			if err == nil {
 				err = drop(ctx, l)
 			}
 			if err != nil {
 				return nil, fmt.Errorf("%s with %d submitters: %w", s.Contender, s.Submitters, err)
 			}
-			s.PerSecond = append(s.PerSecond, float64(o.Tasks)/took.Seconds())
+			s.PerSecond = append(s.PerSecond, float64(o.Tasks)/m.took.Seconds())
+			if m.turns > 0 {
+				s.PerTurn = append(s.PerTurn, float64(o.Tasks)/float64(m.turns))
+			}
 		}
 	}
 	return series, nil
@@ -138,12 +145,15 @@ func Run(ctx context.Context, o Options) ([]Series, error) {
 type Series struct {
 	Contender  string    `json:"contender"`
 	Submitters int       `json:"submitters"`
-	PerSecond  []float64 `json:"lifecyclesPerSecond"` // one a round
+	PerSecond  []float64 `json:"lifecyclesPerSecond"`         // one a round
+	PerTurn    []float64 `json:"lifecyclesPerTurn,omitempty"` // of Parking Lot
 }
 
 // Median returns the median of the rounds.
-func (s Series) Median() float64 {
-	sorted := slices.Sorted(slices.Values(s.PerSecond))
+func (s Series) Median() float64 { return median(s.PerSecond) }
+
+func median(values []float64) float64 {
+	sorted := slices.Sorted(slices.Values(values))
 	if len(sorted) == 0 {
 		return 0
 	}
