@@ -111,7 +111,7 @@ func (d *differential) compareOne(pool domain.PoolID) {
 		no := int64(d.rand.IntN(d.turnNo + 1))
 		same(d, func(s store.Store) (bool, error) { return s.TurnCommitted(ctx, pool, no, "turn-1") })
 		same(d, func(s store.Store) (map[domain.JobID]map[string]string, error) {
-			return s.(store.Labels).Labels(ctx, pool, jobs) //nolint:forcetypeassert // the suite requires it of every dialect
+			return s.(store.Labels).Labels(ctx, pool, jobs)
 		})
 	}
 }
@@ -181,9 +181,10 @@ func (d *differential) deliver() {
 // its own, and another one.
 func localized(p domain.Pool, backend domain.Backend) domain.Pool {
 	p.QueueBackend = backend
-	if p.MailboxBackend == domain.BackendMemory {
+	switch p.MailboxBackend {
+	case domain.BackendMemory:
 		p.MailboxBackend = backend
-	} else if p.MailboxBackend == backend {
+	case backend:
 		p.MailboxBackend = domain.BackendMemory
 	}
 	return p
