@@ -35,7 +35,7 @@ func reference(root *cobra.Command) string {
 					return
 				}
 				name, usage := pflag.UnquoteUsage(f)
-				fmt.Fprintf(&page, "  --%s %s\n      %s\n", f.Name, name, usage)
+				fmt.Fprintf(&page, "  %s\n      %s\n", strings.TrimSpace("--"+f.Name+" "+name), usage)
 			})
 			page.WriteString("```\n")
 			if c.Example != "" {
