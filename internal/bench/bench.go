@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -17,7 +18,8 @@ type Options struct {
 	Tasks      int    // of one measurement
 	Submitters []int
 	Rounds     int
-	Slots      int // tasks run at once: units of the pool, workers of River
+	Slots      int    // tasks run at once: units of the pool, workers of River
+	Only       string // contenders whose name contains this; empty: all
 	// Progress is told what is measured next; may be nil.
 	Progress func(done, of int, what string)
 }
@@ -112,7 +114,9 @@ func Run(ctx context.Context, o Options) ([]Series, error) {
 	var series []Series
 	for _, submitters := range o.Submitters {
 		for _, contender := range Contenders() {
-			series = append(series, Series{Contender: contender, Submitters: submitters})
+			if strings.Contains(contender, o.Only) {
+				series = append(series, Series{Contender: contender, Submitters: submitters})
+			}
 		}
 	}
 	for round := range o.Rounds {

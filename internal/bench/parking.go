@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -48,7 +47,7 @@ func runParking(ctx context.Context, l load, runtime string) (m measured, err er
 	ready, ended := make(chan app.Running, 1), make(chan error, 1)
 	go func() {
 		ended <- app.Serve(serving, cfg, app.Options{
-			Listen: "127.0.0.1:0", Registry: registry, Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
+			Listen: "127.0.0.1:0", Registry: registry, Log: slog.New(slog.DiscardHandler),
 			Ready: func(r app.Running) { ready <- r },
 		})
 	}()

@@ -2,8 +2,8 @@ package bench
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"time"
 
@@ -48,7 +48,7 @@ func runRiver(ctx context.Context, l load) (measured, error) {
 	client, err := river.NewClient(riverpgxv5.New(pool), &river.Config{
 		Schema: l.schema, Workers: workers, FetchCooldown: time.Millisecond,
 		Queues: map[string]river.QueueConfig{river.QueueDefault: {MaxWorkers: l.slots}},
-		Logger: slog.New(slog.NewTextHandler(io.Discard, nil)),
+		Logger: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
 		return measured{}, fmt.Errorf("make a River client: %w", err)
@@ -86,7 +86,7 @@ func await(ctx context.Context, ended <-chan *river.Event, count int) error {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-time.After(time.Minute):
-			return fmt.Errorf("no job ended for a minute")
+			return errors.New("no job ended for a minute")
 		}
 	}
 	return nil
