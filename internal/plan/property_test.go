@@ -34,7 +34,7 @@ func TestTurnKeepsItsPromises(t *testing.T) {
 func FuzzTurn(f *testing.F) {
 	for i := range 16 {
 		var seed []byte
-		for sum := sha256.Sum256([]byte{byte(i)}); len(seed) < 1<<14; sum = sha256.Sum256(sum[:]) {
+		for sum := sha256.Sum256([]byte{byte(i)}); len(seed) < 1<<16; sum = sha256.Sum256(sum[:]) {
 			seed = append(seed, sum[:]...)
 		}
 		f.Add(seed)
