@@ -123,11 +123,13 @@ func pushPolicies(ctx context.Context, s *scheduler.Scheduler, stores map[domain
 				return err
 			}
 		}
-		answer, err := s.Change(ctx, want.PoolID, plan.PoolChange{
-			MaxUnits: &want.MaxUnits, MaxQueueDepth: &want.MaxQueueDepth, Policy: want, Actor: actorConfig,
-		})
-		if err == nil && answer.Err != nil {
-			err = answer.Err
+		err := pushPolicy(ctx, s, *want)
+		if domain.CodeOf(err) == domain.CodeConflict && want.Policy != have.Policy {
+			log.WarnContext(ctx, "the order of a pool cannot change while tasks are queued: going on with the stored one; restart when the queue is empty",
+				"pool", string(want.PoolID), "stored", string(have.Policy), "wanted", string(want.Policy))
+			kept := *want
+			kept.Policy = have.Policy
+			err = pushPolicy(ctx, s, kept)
 		}
 		if err != nil {
 			return fmt.Errorf("change pool %q to the configuration (%s): %w", want.PoolID, strings.Join(changes, ", "), err)
@@ -135,6 +137,16 @@ func pushPolicies(ctx context.Context, s *scheduler.Scheduler, stores map[domain
 		log.InfoContext(ctx, "pool changed to its configuration", "pool", string(want.PoolID), "changes", strings.Join(changes, ", "))
 	}
 	return nil
+}
+
+func pushPolicy(ctx context.Context, s *scheduler.Scheduler, want domain.Pool) error {
+	answer, err := s.Change(ctx, want.PoolID, plan.PoolChange{
+		MaxUnits: &want.MaxUnits, MaxQueueDepth: &want.MaxQueueDepth, Policy: &want, Actor: actorConfig,
+	})
+	if err == nil && answer.Err != nil {
+		return answer.Err
+	}
+	return err
 }
 
 // outboxEmpty refuses to move a mailbox while messages are on their way to it: later
