@@ -129,6 +129,7 @@ func pushPolicies(ctx context.Context, s *scheduler.Scheduler, stores map[domain
 				"pool", string(want.PoolID), "stored", string(have.Policy), "wanted", string(want.Policy))
 			kept := *want
 			kept.Policy = have.Policy
+			changes = policyChanges(have, &kept)
 			err = pushPolicy(ctx, s, kept)
 		}
 		if err != nil {
