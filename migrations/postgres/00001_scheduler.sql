@@ -112,7 +112,9 @@ CREATE TABLE pl_queue_jobs (
     payload            text,       -- JSON as sent; text, because jsonb refuses and reorders what it likes
     result             text,
     PRIMARY KEY (pool_id, job_id),
-    CONSTRAINT pl_queue_jobs_task UNIQUE (pool_id, task_id, submission),
+    -- task_id first: two indexes that begin with pool_id would look equally good for one
+    -- row of the key to a planner that has seen the table empty.
+    CONSTRAINT pl_queue_jobs_task UNIQUE (task_id, pool_id, submission),
     CONSTRAINT pl_queue_jobs_attempt CHECK (attempt <= max_attempts),
     CONSTRAINT pl_queue_jobs_running CHECK (status <> 'running' OR (attempt >= 1 AND started_at IS NOT NULL)),
     CONSTRAINT pl_queue_jobs_final CHECK ((finished_at IS NOT NULL) = (status IN ('completed', 'failed', 'expired', 'rejected', 'dropped')))

@@ -52,7 +52,9 @@ FROM (
 
 -- name: UpdateJobs :exec
 -- Guarded: a row that is no longer in the state that the turn read is not touched, and
--- the turn fails. Identity, payload and labels never change.
+-- the turn fails. Identity, payload and labels never change. Rows are looked up one by
+-- one and then updated by their place, because a join of the two lists may be planned the
+-- wrong way round, which no statistics would correct on a table that was empty.
 WITH w AS (
     UPDATE pl_queue_jobs AS j SET
         priority = r.priority,
@@ -72,6 +74,8 @@ WITH w AS (
         river_job_id = r.river_job_id,
         result = nullif(r.result, '')
     FROM (
+      SELECT l.place, c.*
+      FROM (
         SELECT
             unnest(@job_ids::bigint[]) AS job_id,
             unnest(@from_statuses::text[]) AS from_status,
@@ -92,8 +96,14 @@ WITH w AS (
             unnest(@holders::text[]) AS holder,
             unnest(@river_job_ids::bigint[]) AS river_job_id,
             unnest(@results::text[]) AS result
+      ) AS c
+      CROSS JOIN LATERAL (
+        SELECT q.ctid AS place FROM pl_queue_jobs AS q
+        WHERE q.pool_id = @pool_id AND q.job_id = c.job_id
+        LIMIT 1
+      ) AS l
     ) AS r
-    WHERE j.pool_id = @pool_id AND j.job_id = r.job_id AND j.status = r.from_status AND j.attempt = r.from_attempt
+    WHERE j.ctid = r.place AND j.status = r.from_status AND j.attempt = r.from_attempt
     RETURNING 1
 )
 SELECT pl_expect((SELECT count(*) FROM w), @want::bigint, 'tasks');
@@ -123,12 +133,15 @@ LEFT JOIN LATERAL (
 ) AS u ON true;
 
 -- name: JobsByID :many
+-- LIMIT 1 changes nothing but the plan: it cannot be turned around, into a walk over the
+-- pool for every id.
 SELECT j.*, coalesce(u.active_units, -1)::bigint AS tenant_units, coalesce(u.queued, 0)::bigint AS tenant_queued,
        coalesce(u.finish_tag, 0)::bigint AS tenant_tag
 FROM (SELECT unnest(@job_ids::bigint[]) AS job_id) AS ids
 CROSS JOIN LATERAL (
     SELECT q.* FROM pl_queue_jobs_light AS q
     WHERE q.pool_id = @pool_id AND q.job_id = ids.job_id
+    LIMIT 1
 ) AS j
 LEFT JOIN LATERAL (
     SELECT v.active_units, v.queued, v.finish_tag FROM pl_tenants AS v
@@ -157,21 +170,29 @@ CROSS JOIN (
 ) AS l
 CROSS JOIN LATERAL (
     SELECT b.* FROM (
-        SELECT q.* FROM pl_queue_jobs_light AS q
+        (SELECT q.* FROM pl_queue_jobs_light AS q
         WHERE q.pool_id = @pool_id AND q.lane = l.lane AND q.status = 'queued' AND q.not_before IS NULL
           AND q.priority = 3 AND q.rank >= t.head_critical AND t.queued_critical > 0
+        ORDER BY q.priority DESC, q.rank, q.job_id
+        LIMIT current_setting('parkinglot.take')::bigint)
         UNION ALL
-        SELECT q.* FROM pl_queue_jobs_light AS q
+        (SELECT q.* FROM pl_queue_jobs_light AS q
         WHERE q.pool_id = @pool_id AND q.lane = l.lane AND q.status = 'queued' AND q.not_before IS NULL
           AND q.priority = 2 AND q.rank >= t.head_high AND t.queued_high > 0
+        ORDER BY q.priority DESC, q.rank, q.job_id
+        LIMIT current_setting('parkinglot.take')::bigint)
         UNION ALL
-        SELECT q.* FROM pl_queue_jobs_light AS q
+        (SELECT q.* FROM pl_queue_jobs_light AS q
         WHERE q.pool_id = @pool_id AND q.lane = l.lane AND q.status = 'queued' AND q.not_before IS NULL
           AND q.priority = 1 AND q.rank >= t.head_normal AND t.queued_normal > 0
+        ORDER BY q.priority DESC, q.rank, q.job_id
+        LIMIT current_setting('parkinglot.take')::bigint)
         UNION ALL
-        SELECT q.* FROM pl_queue_jobs_light AS q
+        (SELECT q.* FROM pl_queue_jobs_light AS q
         WHERE q.pool_id = @pool_id AND q.lane = l.lane AND q.status = 'queued' AND q.not_before IS NULL
           AND q.priority = 0 AND q.rank >= t.head_low AND t.queued_low > 0
+        ORDER BY q.priority DESC, q.rank, q.job_id
+        LIMIT current_setting('parkinglot.take')::bigint)
     ) AS b
     ORDER BY b.priority DESC, b.rank, b.job_id
     LIMIT current_setting('parkinglot.take')::bigint
@@ -292,13 +313,21 @@ WHERE j.pool_id = @pool_id AND j.job_id = @job_id AND j.status = 'running' AND j
 -- name: Payloads :many
 SELECT j.job_id, j.payload
 FROM (SELECT unnest(@job_ids::bigint[]) AS job_id) AS ids
-JOIN pl_queue_jobs AS j ON j.pool_id = @pool_id AND j.job_id = ids.job_id
+CROSS JOIN LATERAL (
+    SELECT q.job_id, q.payload FROM pl_queue_jobs AS q
+    WHERE q.pool_id = @pool_id AND q.job_id = ids.job_id
+    LIMIT 1
+) AS j
 WHERE j.payload IS NOT NULL;
 
 -- name: Labels :many
 SELECT j.job_id, j.labels
 FROM (SELECT unnest(@job_ids::bigint[]) AS job_id) AS ids
-JOIN pl_queue_jobs AS j ON j.pool_id = @pool_id AND j.job_id = ids.job_id
+CROSS JOIN LATERAL (
+    SELECT q.job_id, q.labels FROM pl_queue_jobs AS q
+    WHERE q.pool_id = @pool_id AND q.job_id = ids.job_id
+    LIMIT 1
+) AS j
 WHERE j.labels IS NOT NULL;
 
 -- name: QueuePosition :one

@@ -14,6 +14,15 @@ SELECT
     set_config('enable_mergejoin', 'off', true),
     set_config('jit', 'off', true);
 
+-- name: ReadSettings :exec
+-- The same for the plain reads, in the implicit transaction of their round trip.
+SELECT
+    set_config('enable_seqscan', 'off', true),
+    set_config('enable_bitmapscan', 'off', true),
+    set_config('enable_hashjoin', 'off', true),
+    set_config('enable_mergejoin', 'off', true),
+    set_config('jit', 'off', true);
+
 -- name: LockWait :exec
 SELECT set_config('lock_timeout', @wait::text, true);
 

@@ -184,11 +184,18 @@ func (s *Store) clock() pgtype.Timestamptz {
 	return instant(s.opts.Now())
 }
 
-// read calls f with the generated queries and a timeout.
+// read calls f with the generated queries and a timeout, in one round trip: f is called
+// twice and must ask the same both times; see pipelined. Without BEGIN the round
+// trip is one transaction, which the settings in front of it are local to.
 func (s *Store) read(ctx context.Context, what string, f func(ctx context.Context, q *dbsqlc.Queries) error) error {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	return classify(what, f(ctx, dbsqlc.New(s.pool)))
+	return classify(what, pipelined(ctx, s.pool, func(p pipe) error {
+		if err := p.ReadSettings(ctx); err != nil {
+			return err
+		}
+		return f(ctx, p.Queries)
+	}))
 }
 
 // write calls f in a transaction with a timeout.

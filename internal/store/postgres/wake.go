@@ -86,11 +86,11 @@ func (s *Store) Wake(ctx context.Context, hints []store.Wake) error {
 	if !others {
 		return nil
 	}
-	return s.notify(ctx, hints)
+	return s.notify(ctx, s.pool, hints)
 }
 
 // notify sends hints, or hello when there are none.
-func (s *Store) notify(ctx context.Context, hints []store.Wake) error {
+func (s *Store) notify(ctx context.Context, db dbsqlc.DBTX, hints []store.Wake) error {
 	for first := true; first || len(hints) > 0; first = false {
 		n := min(len(hints), hintsANotify)
 		payload, err := json.Marshal(envelope{From: s.peers.token, Hints: hints[:n]})
@@ -98,7 +98,7 @@ func (s *Store) notify(ctx context.Context, hints []store.Wake) error {
 			return fmt.Errorf("encode a hint: %w", err)
 		}
 		hints = hints[n:]
-		if err := dbsqlc.New(s.pool).Notify(ctx, dbsqlc.NotifyParams{Channel: s.channel(), Payload: string(payload)}); err != nil {
+		if err := dbsqlc.New(db).Notify(ctx, dbsqlc.NotifyParams{Channel: s.channel(), Payload: string(payload)}); err != nil {
 			return classify("notify", err)
 		}
 	}

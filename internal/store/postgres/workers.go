@@ -38,7 +38,9 @@ func (s *Store) Heartbeat(ctx context.Context, w store.Worker, now time.Time) er
 	}
 	s.peers.mine(string(w.ID))
 	if inserted {
-		return s.notify(ctx, nil)
+		if err := s.notify(ctx, s.beats, nil); err != nil { // the others find out within peersFor anyway
+			s.log.WarnContext(ctx, "say hello to the other processes", "error", err)
+		}
 	}
 	return nil
 }

@@ -28,21 +28,29 @@ CROSS JOIN (
 ) AS l
 CROSS JOIN LATERAL (
     SELECT b.pool_id, b.job_id, b.task_id, b.submission, b.body_hash, b.tenant, b.requested_priority, b.priority, b.lane, b.rank, b.resource_kind, b.resource_units, b.status, b.reason_code, b.reason, b.attempt, b.max_attempts, b.overtaken, b.executor, b.timeout_ms, b.deadline, b.not_before, b.created_at, b.started_at, b.finished_at, b.cancel_asked_at, b.holder, b.river_job_id, b.mailbox_tenant, b.mailbox_user, b.mailbox_session FROM (
-        SELECT q.pool_id, q.job_id, q.task_id, q.submission, q.body_hash, q.tenant, q.requested_priority, q.priority, q.lane, q.rank, q.resource_kind, q.resource_units, q.status, q.reason_code, q.reason, q.attempt, q.max_attempts, q.overtaken, q.executor, q.timeout_ms, q.deadline, q.not_before, q.created_at, q.started_at, q.finished_at, q.cancel_asked_at, q.holder, q.river_job_id, q.mailbox_tenant, q.mailbox_user, q.mailbox_session FROM pl_queue_jobs_light AS q
+        (SELECT q.pool_id, q.job_id, q.task_id, q.submission, q.body_hash, q.tenant, q.requested_priority, q.priority, q.lane, q.rank, q.resource_kind, q.resource_units, q.status, q.reason_code, q.reason, q.attempt, q.max_attempts, q.overtaken, q.executor, q.timeout_ms, q.deadline, q.not_before, q.created_at, q.started_at, q.finished_at, q.cancel_asked_at, q.holder, q.river_job_id, q.mailbox_tenant, q.mailbox_user, q.mailbox_session FROM pl_queue_jobs_light AS q
         WHERE q.pool_id = $1 AND q.lane = l.lane AND q.status = 'queued' AND q.not_before IS NULL
           AND q.priority = 3 AND q.rank >= t.head_critical AND t.queued_critical > 0
+        ORDER BY q.priority DESC, q.rank, q.job_id
+        LIMIT current_setting('parkinglot.take')::bigint)
         UNION ALL
-        SELECT q.pool_id, q.job_id, q.task_id, q.submission, q.body_hash, q.tenant, q.requested_priority, q.priority, q.lane, q.rank, q.resource_kind, q.resource_units, q.status, q.reason_code, q.reason, q.attempt, q.max_attempts, q.overtaken, q.executor, q.timeout_ms, q.deadline, q.not_before, q.created_at, q.started_at, q.finished_at, q.cancel_asked_at, q.holder, q.river_job_id, q.mailbox_tenant, q.mailbox_user, q.mailbox_session FROM pl_queue_jobs_light AS q
+        (SELECT q.pool_id, q.job_id, q.task_id, q.submission, q.body_hash, q.tenant, q.requested_priority, q.priority, q.lane, q.rank, q.resource_kind, q.resource_units, q.status, q.reason_code, q.reason, q.attempt, q.max_attempts, q.overtaken, q.executor, q.timeout_ms, q.deadline, q.not_before, q.created_at, q.started_at, q.finished_at, q.cancel_asked_at, q.holder, q.river_job_id, q.mailbox_tenant, q.mailbox_user, q.mailbox_session FROM pl_queue_jobs_light AS q
         WHERE q.pool_id = $1 AND q.lane = l.lane AND q.status = 'queued' AND q.not_before IS NULL
           AND q.priority = 2 AND q.rank >= t.head_high AND t.queued_high > 0
+        ORDER BY q.priority DESC, q.rank, q.job_id
+        LIMIT current_setting('parkinglot.take')::bigint)
         UNION ALL
-        SELECT q.pool_id, q.job_id, q.task_id, q.submission, q.body_hash, q.tenant, q.requested_priority, q.priority, q.lane, q.rank, q.resource_kind, q.resource_units, q.status, q.reason_code, q.reason, q.attempt, q.max_attempts, q.overtaken, q.executor, q.timeout_ms, q.deadline, q.not_before, q.created_at, q.started_at, q.finished_at, q.cancel_asked_at, q.holder, q.river_job_id, q.mailbox_tenant, q.mailbox_user, q.mailbox_session FROM pl_queue_jobs_light AS q
+        (SELECT q.pool_id, q.job_id, q.task_id, q.submission, q.body_hash, q.tenant, q.requested_priority, q.priority, q.lane, q.rank, q.resource_kind, q.resource_units, q.status, q.reason_code, q.reason, q.attempt, q.max_attempts, q.overtaken, q.executor, q.timeout_ms, q.deadline, q.not_before, q.created_at, q.started_at, q.finished_at, q.cancel_asked_at, q.holder, q.river_job_id, q.mailbox_tenant, q.mailbox_user, q.mailbox_session FROM pl_queue_jobs_light AS q
         WHERE q.pool_id = $1 AND q.lane = l.lane AND q.status = 'queued' AND q.not_before IS NULL
           AND q.priority = 1 AND q.rank >= t.head_normal AND t.queued_normal > 0
+        ORDER BY q.priority DESC, q.rank, q.job_id
+        LIMIT current_setting('parkinglot.take')::bigint)
         UNION ALL
-        SELECT q.pool_id, q.job_id, q.task_id, q.submission, q.body_hash, q.tenant, q.requested_priority, q.priority, q.lane, q.rank, q.resource_kind, q.resource_units, q.status, q.reason_code, q.reason, q.attempt, q.max_attempts, q.overtaken, q.executor, q.timeout_ms, q.deadline, q.not_before, q.created_at, q.started_at, q.finished_at, q.cancel_asked_at, q.holder, q.river_job_id, q.mailbox_tenant, q.mailbox_user, q.mailbox_session FROM pl_queue_jobs_light AS q
+        (SELECT q.pool_id, q.job_id, q.task_id, q.submission, q.body_hash, q.tenant, q.requested_priority, q.priority, q.lane, q.rank, q.resource_kind, q.resource_units, q.status, q.reason_code, q.reason, q.attempt, q.max_attempts, q.overtaken, q.executor, q.timeout_ms, q.deadline, q.not_before, q.created_at, q.started_at, q.finished_at, q.cancel_asked_at, q.holder, q.river_job_id, q.mailbox_tenant, q.mailbox_user, q.mailbox_session FROM pl_queue_jobs_light AS q
         WHERE q.pool_id = $1 AND q.lane = l.lane AND q.status = 'queued' AND q.not_before IS NULL
           AND q.priority = 0 AND q.rank >= t.head_low AND t.queued_low > 0
+        ORDER BY q.priority DESC, q.rank, q.job_id
+        LIMIT current_setting('parkinglot.take')::bigint)
     ) AS b
     ORDER BY b.priority DESC, b.rank, b.job_id
     LIMIT current_setting('parkinglot.take')::bigint
@@ -535,6 +543,7 @@ FROM (SELECT unnest($1::bigint[]) AS job_id) AS ids
 CROSS JOIN LATERAL (
     SELECT q.pool_id, q.job_id, q.task_id, q.submission, q.body_hash, q.tenant, q.requested_priority, q.priority, q.lane, q.rank, q.resource_kind, q.resource_units, q.status, q.reason_code, q.reason, q.attempt, q.max_attempts, q.overtaken, q.executor, q.timeout_ms, q.deadline, q.not_before, q.created_at, q.started_at, q.finished_at, q.cancel_asked_at, q.holder, q.river_job_id, q.mailbox_tenant, q.mailbox_user, q.mailbox_session FROM pl_queue_jobs_light AS q
     WHERE q.pool_id = $2 AND q.job_id = ids.job_id
+    LIMIT 1
 ) AS j
 LEFT JOIN LATERAL (
     SELECT v.active_units, v.queued, v.finish_tag FROM pl_tenants AS v
@@ -586,6 +595,8 @@ type JobsByIDRow struct {
 	TenantTag         int64
 }
 
+// LIMIT 1 changes nothing but the plan: it cannot be turned around, into a walk over the
+// pool for every id.
 func (q *Queries) JobsByID(ctx context.Context, arg JobsByIDParams) ([]JobsByIDRow, error) {
 	rows, err := q.db.Query(ctx, jobsByID, arg.JobIds, arg.PoolID)
 	if err != nil {
@@ -761,7 +772,11 @@ func (q *Queries) KnownJobs(ctx context.Context, arg KnownJobsParams) ([]KnownJo
 const labels = `-- name: Labels :many
 SELECT j.job_id, j.labels
 FROM (SELECT unnest($1::bigint[]) AS job_id) AS ids
-JOIN pl_queue_jobs AS j ON j.pool_id = $2 AND j.job_id = ids.job_id
+CROSS JOIN LATERAL (
+    SELECT q.job_id, q.labels FROM pl_queue_jobs AS q
+    WHERE q.pool_id = $2 AND q.job_id = ids.job_id
+    LIMIT 1
+) AS j
 WHERE j.labels IS NOT NULL
 `
 
@@ -887,7 +902,11 @@ func (q *Queries) ListJobs(ctx context.Context, arg ListJobsParams) ([]ListJobsR
 const payloads = `-- name: Payloads :many
 SELECT j.job_id, j.payload
 FROM (SELECT unnest($1::bigint[]) AS job_id) AS ids
-JOIN pl_queue_jobs AS j ON j.pool_id = $2 AND j.job_id = ids.job_id
+CROSS JOIN LATERAL (
+    SELECT q.job_id, q.payload FROM pl_queue_jobs AS q
+    WHERE q.pool_id = $2 AND q.job_id = ids.job_id
+    LIMIT 1
+) AS j
 WHERE j.payload IS NOT NULL
 `
 
@@ -1244,28 +1263,36 @@ WITH w AS (
         river_job_id = r.river_job_id,
         result = nullif(r.result, '')
     FROM (
+      SELECT l.place, c.job_id, c.from_status, c.from_attempt, c.priority, c.lane, c.rank, c.status, c.reason_code, c.reason, c.attempt, c.max_attempts, c.overtaken, c.not_before, c.started_at, c.finished_at, c.cancel_asked_at, c.holder, c.river_job_id, c.result
+      FROM (
         SELECT
-            unnest($3::bigint[]) AS job_id,
-            unnest($4::text[]) AS from_status,
-            unnest($5::integer[]) AS from_attempt,
-            unnest($6::smallint[]) AS priority,
-            unnest($7::text[]) AS lane,
-            unnest($8::bigint[]) AS rank,
-            unnest($9::text[]) AS status,
-            unnest($10::text[]) AS reason_code,
-            unnest($11::text[]) AS reason,
-            unnest($12::integer[]) AS attempt,
-            unnest($13::integer[]) AS max_attempts,
-            unnest($14::integer[]) AS overtaken,
-            unnest($15::timestamptz[]) AS not_before,
-            unnest($16::timestamptz[]) AS started_at,
-            unnest($17::timestamptz[]) AS finished_at,
-            unnest($18::timestamptz[]) AS cancel_asked_at,
-            unnest($19::text[]) AS holder,
-            unnest($20::bigint[]) AS river_job_id,
-            unnest($21::text[]) AS result
+            unnest($2::bigint[]) AS job_id,
+            unnest($3::text[]) AS from_status,
+            unnest($4::integer[]) AS from_attempt,
+            unnest($5::smallint[]) AS priority,
+            unnest($6::text[]) AS lane,
+            unnest($7::bigint[]) AS rank,
+            unnest($8::text[]) AS status,
+            unnest($9::text[]) AS reason_code,
+            unnest($10::text[]) AS reason,
+            unnest($11::integer[]) AS attempt,
+            unnest($12::integer[]) AS max_attempts,
+            unnest($13::integer[]) AS overtaken,
+            unnest($14::timestamptz[]) AS not_before,
+            unnest($15::timestamptz[]) AS started_at,
+            unnest($16::timestamptz[]) AS finished_at,
+            unnest($17::timestamptz[]) AS cancel_asked_at,
+            unnest($18::text[]) AS holder,
+            unnest($19::bigint[]) AS river_job_id,
+            unnest($20::text[]) AS result
+      ) AS c
+      CROSS JOIN LATERAL (
+        SELECT q.ctid AS place FROM pl_queue_jobs AS q
+        WHERE q.pool_id = $21 AND q.job_id = c.job_id
+        LIMIT 1
+      ) AS l
     ) AS r
-    WHERE j.pool_id = $2 AND j.job_id = r.job_id AND j.status = r.from_status AND j.attempt = r.from_attempt
+    WHERE j.ctid = r.place AND j.status = r.from_status AND j.attempt = r.from_attempt
     RETURNING 1
 )
 SELECT pl_expect((SELECT count(*) FROM w), $1::bigint, 'tasks')
@@ -1273,7 +1300,6 @@ SELECT pl_expect((SELECT count(*) FROM w), $1::bigint, 'tasks')
 
 type UpdateJobsParams struct {
 	Want           int64
-	PoolID         string
 	JobIds         []int64
 	FromStatuses   []string
 	FromAttempts   []int32
@@ -1293,14 +1319,16 @@ type UpdateJobsParams struct {
 	Holders        []string
 	RiverJobIds    []int64
 	Results        []string
+	PoolID         string
 }
 
 // Guarded: a row that is no longer in the state that the turn read is not touched, and
-// the turn fails. Identity, payload and labels never change.
+// the turn fails. Identity, payload and labels never change. Rows are looked up one by
+// one and then updated by their place, because a join of the two lists may be planned the
+// wrong way round, which no statistics would correct on a table that was empty.
 func (q *Queries) UpdateJobs(ctx context.Context, arg UpdateJobsParams) error {
 	_, err := q.db.Exec(ctx, updateJobs,
 		arg.Want,
-		arg.PoolID,
 		arg.JobIds,
 		arg.FromStatuses,
 		arg.FromAttempts,
@@ -1320,6 +1348,7 @@ func (q *Queries) UpdateJobs(ctx context.Context, arg UpdateJobsParams) error {
 		arg.Holders,
 		arg.RiverJobIds,
 		arg.Results,
+		arg.PoolID,
 	)
 	return err
 }

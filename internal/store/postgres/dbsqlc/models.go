@@ -197,6 +197,7 @@ type PlQueueJob struct {
 	Labels            []byte
 	Payload           *string
 	Result            *string
+	Ctid              pgtype.TID
 }
 
 type PlQueueJobsLight struct {

@@ -259,6 +259,21 @@ func (q *Queries) PruneTurns(ctx context.Context, arg PruneTurnsParams) (int64, 
 	return result.RowsAffected(), nil
 }
 
+const readSettings = `-- name: ReadSettings :exec
+SELECT
+    set_config('enable_seqscan', 'off', true),
+    set_config('enable_bitmapscan', 'off', true),
+    set_config('enable_hashjoin', 'off', true),
+    set_config('enable_mergejoin', 'off', true),
+    set_config('jit', 'off', true)
+`
+
+// The same for the plain reads, in the implicit transaction of their round trip.
+func (q *Queries) ReadSettings(ctx context.Context) error {
+	_, err := q.db.Exec(ctx, readSettings)
+	return err
+}
+
 const statementTimeout = `-- name: StatementTimeout :exec
 SELECT set_config('statement_timeout', $1::text, true)
 `

@@ -1,5 +1,7 @@
+-- What sqlc has to know besides our migrations. Nothing applies this file.
+
 -- The part of River's tables (migrations 001 to 008 of its main line) that our queries
--- name. For sqlc only: River's own migrations make the tables.
+-- name; River's own migrations make them.
 CREATE TYPE river_job_state AS ENUM (
     'available', 'cancelled', 'completed', 'discarded', 'pending', 'retryable', 'running', 'scheduled'
 );
@@ -10,3 +12,6 @@ CREATE TABLE river_job (
     finalized_at timestamptz,
     attempted_by text[]
 );
+
+-- Every table of Postgres has this column; sqlc does not know.
+ALTER TABLE pl_queue_jobs ADD COLUMN ctid tid NOT NULL;
