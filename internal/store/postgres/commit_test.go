@@ -1,6 +1,7 @@
 package postgres_test
 
 import (
+	"fmt"
 	"io"
 	"net"
 	"net/url"
@@ -11,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/parkinglot/parkinglot/internal/dbtest"
+	"github.com/parkinglot/parkinglot/internal/domain"
 	"github.com/parkinglot/parkinglot/internal/plan"
 	"github.com/parkinglot/parkinglot/internal/store"
 	"github.com/parkinglot/parkinglot/internal/store/postgres"
@@ -75,14 +77,39 @@ func TestServerGoneIsErrUnavailable(t *testing.T) {
 	require.ErrorIs(t, cut.Ping(t.Context()), store.ErrUnavailable)
 }
 
+// However much a turn carries, it is two round trips; with something to insert into
+// River one more for each of the inserter's own.
+func TestATurnIsTwoRoundTrips(t *testing.T) {
+	t.Parallel()
+	db := dbtest.Postgres(t)
+	wire := newWire(t, db.URL)
+	b := &bundle{Store: open(t, db, postgres.Options{URL: wire.url, MaxConns: 1}), db: db}
+	b.pool(t, "p", func(p *domain.Pool) { p.MaxUnits = 1000 })
+	far := time.Now().Add(time.Hour)
+	settle := []plan.Settle{}
+	trips := 0
+	for i := range 4 { // the first ones prepare their statements
+		before := wire.tripsSoFar()
+		d := b.turn(t, plan.Requests{
+			Settles: settle, Cancels: []plan.Cancel{{TaskID: "nobody"}},
+			Submits: tasks(fmt.Sprint("t", i), 300, units(4), func(s *plan.Submit) { s.Deadline = &far }),
+		})
+		settle = settled(d.Started)
+		trips = wire.tripsSoFar() - before
+	}
+	require.Equal(t, 2, trips)
+}
+
 // wire stands between a store and its server.
 type wire struct {
 	url      string
 	listener net.Listener
 
-	mu    sync.Mutex
-	conns []net.Conn
-	mute  bool
+	mu     sync.Mutex
+	conns  []net.Conn
+	mute   bool
+	asking bool // the last bytes went to the server
+	trips  int
 }
 
 func newWire(t *testing.T, server string) *wire {
@@ -110,11 +137,28 @@ func newWire(t *testing.T, server string) *wire {
 			w.mu.Lock()
 			w.conns = append(w.conns, client, upstream)
 			w.mu.Unlock()
-			go func() { _, _ = io.Copy(upstream, client) }()
+			go func() { _, _ = io.Copy(upstream, io.TeeReader(client, w)) }()
 			go w.answers(client, upstream)
 		}
 	}()
 	return w
+}
+
+// Write counts a round trip when the store speaks after the server has.
+func (w *wire) Write(p []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if !w.asking {
+		w.asking = true
+		w.trips++
+	}
+	return len(p), nil
+}
+
+func (w *wire) tripsSoFar() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.trips
 }
 
 func (w *wire) answers(client, upstream net.Conn) {
@@ -123,6 +167,7 @@ func (w *wire) answers(client, upstream net.Conn) {
 		n, err := upstream.Read(buf)
 		w.mu.Lock()
 		mute := w.mute
+		w.asking = false
 		w.mu.Unlock()
 		if err != nil {
 			return
