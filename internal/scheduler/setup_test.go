@@ -66,6 +66,19 @@ func launch(t testing.TB, opts scheduler.Options, run *runner) *process {
 		}
 	})
 	t.Cleanup(p.stop)
+	for name, st := range opts.Stores {
+		_, faulty := st.(*faulty)
+		patience := soon
+		if faulty {
+			patience = time.Second // one that refuses to answer at first is the test's business
+		}
+		ctx, giveUp := context.WithTimeout(t.Context(), patience)
+		err := s.Registered(ctx, name)
+		giveUp()
+		if !faulty {
+			require.NoError(t, err)
+		}
+	}
 	return p
 }
 
