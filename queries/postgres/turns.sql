@@ -2,7 +2,9 @@
 -- What holds for one transaction and reaches the server with its first statement.
 -- The planner's choice is narrowed to walking indexes: every read of a turn is a
 -- few descents, and a plan made while the tables were empty must not stay a
--- sequential scan. JIT would be tempted by the prices that this puts on plans.
+-- sequential scan. With that, one plan is good for all parameters, and planning again
+-- would cost more than most of the statements. JIT would be tempted by the prices
+-- that this puts on plans.
 SELECT
     set_config('idle_in_transaction_session_timeout', @idle::text, true),
     set_config('statement_timeout', @statement::text, true),
@@ -12,6 +14,7 @@ SELECT
     set_config('enable_bitmapscan', 'off', true),
     set_config('enable_hashjoin', 'off', true),
     set_config('enable_mergejoin', 'off', true),
+    set_config('plan_cache_mode', 'force_generic_plan', true),
     set_config('jit', 'off', true);
 
 -- name: ReadSettings :exec

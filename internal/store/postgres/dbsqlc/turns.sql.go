@@ -324,6 +324,7 @@ SELECT
     set_config('enable_bitmapscan', 'off', true),
     set_config('enable_hashjoin', 'off', true),
     set_config('enable_mergejoin', 'off', true),
+    set_config('plan_cache_mode', 'force_generic_plan', true),
     set_config('jit', 'off', true)
 `
 
@@ -336,7 +337,9 @@ type TurnSettingsParams struct {
 // What holds for one transaction and reaches the server with its first statement.
 // The planner's choice is narrowed to walking indexes: every read of a turn is a
 // few descents, and a plan made while the tables were empty must not stay a
-// sequential scan. JIT would be tempted by the prices that this puts on plans.
+// sequential scan. With that, one plan is good for all parameters, and planning again
+// would cost more than most of the statements. JIT would be tempted by the prices
+// that this puts on plans.
 func (q *Queries) TurnSettings(ctx context.Context, arg TurnSettingsParams) error {
 	_, err := q.db.Exec(ctx, turnSettings, arg.Idle, arg.Statement, arg.LockWait)
 	return err
