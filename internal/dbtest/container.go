@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/api/types/network"
 	"github.com/testcontainers/testcontainers-go"
@@ -118,6 +119,11 @@ func startContainer(ctx context.Context, opts Options) (string, func(), error) {
 	if err != nil {
 		stop()
 		return "", nil, err
+	}
+	// Held until the process ends: it is what the keeper looks for.
+	if _, err := pgx.Connect(ctx, url); err != nil {
+		stop()
+		return "", nil, fmt.Errorf("connect to the container: %w", err)
 	}
 	return url, stop, nil
 }

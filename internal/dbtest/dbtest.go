@@ -31,21 +31,21 @@ type DB struct {
 }
 
 // Postgres returns a fresh, migrated database, dropped when the test ends.
-func Postgres(t testing.TB) DB {
-	t.Helper()
-	return clone(t, shared(t).template)
+func Postgres(tb testing.TB) DB {
+	tb.Helper()
+	return clone(tb, shared(tb).template)
 }
 
 // Empty returns a fresh database without any of our tables or schemas, dropped
 // when the test ends.
-func Empty(t testing.TB) DB {
-	t.Helper()
-	return clone(t, "template0")
+func Empty(tb testing.TB) DB {
+	tb.Helper()
+	return clone(tb, "template0")
 }
 
 // server is the one server of this test binary.
 type server struct {
-	admin    *pgxpool.Pool // held open until the process ends: a container stops itself without it
+	admin    *pgxpool.Pool
 	url      string
 	template string
 }
@@ -70,11 +70,11 @@ var sharedServer = sync.OnceValues(func() (*server, error) {
 	return s, nil
 })
 
-func shared(t testing.TB) *server {
-	t.Helper()
+func shared(tb testing.TB) *server {
+	tb.Helper()
 	s, err := sharedServer()
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return s
 }
@@ -167,26 +167,26 @@ func (s *server) dropAbandoned(ctx context.Context, conn *pgxpool.Conn) error {
 	return nil
 }
 
-func clone(t testing.TB, template string) DB {
-	t.Helper()
-	s := shared(t)
+func clone(tb testing.TB, template string) DB {
+	tb.Helper()
+	s := shared(tb)
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	name := fmt.Sprintf("pl_test_%d_%s", time.Now().Unix(), strings.ToLower(rand.Text()[:12]))
 	if _, err := s.admin.Exec(ctx, "CREATE DATABASE "+name+" TEMPLATE "+template); err != nil {
-		t.Fatalf("create a test database: %v", err)
+		tb.Fatalf("create a test database: %v", err)
 	}
 	dsn := withDatabase(s.url, name)
 	pool, err := connect(ctx, dsn)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	t.Cleanup(func() {
+	tb.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
 		go pool.Close() // a connection the test forgot to give back must not hang it; FORCE ends them all
 		if _, err := s.admin.Exec(ctx, "DROP DATABASE IF EXISTS "+name+" WITH (FORCE)"); err != nil {
-			t.Errorf("drop test database %s: %v", name, err)
+			tb.Errorf("drop test database %s: %v", name, err)
 		}
 	})
 	return DB{URL: dsn, Schema: Schema, Pool: pool}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"time"
 
@@ -86,9 +87,7 @@ func settings(opts Options) []string {
 		all["fsync"] = "off"
 		all["full_page_writes"] = "off"
 	}
-	for k, v := range opts.Settings {
-		all[k] = v
-	}
+	maps.Copy(all, opts.Settings)
 	args := make([]string, 0, 2*len(all))
 	for k, v := range all {
 		args = append(args, "-c", k+"="+v)

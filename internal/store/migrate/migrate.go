@@ -39,10 +39,10 @@ type Step struct {
 // safe for concurrent use, also by several processes at once.
 type Migrator struct {
 	lines []line
-	// prepare and lock are what a dialect does before it applies anything; lock
-	// returns its release.
-	prepare func(ctx context.Context) error
+	// lock and prepare are what a dialect does before it applies anything, in that
+	// order; lock returns its release.
 	lock    func(ctx context.Context) (func(), error)
+	prepare func(ctx context.Context) error
 }
 
 // line is one numbered sequence of migrations.
@@ -55,14 +55,14 @@ type line interface {
 // call it at once: one works, the others wait and find nothing to do. It refuses
 // with store.ErrSchema to touch a schema that is ahead of this program.
 func (m *Migrator) Up(ctx context.Context) ([]Step, error) {
-	if err := m.prepare(ctx); err != nil {
-		return nil, err
-	}
 	release, err := m.lock(ctx)
 	if err != nil {
 		return nil, err
 	}
 	defer release()
+	if err := m.prepare(ctx); err != nil {
+		return nil, err
+	}
 
 	before, err := m.Status(ctx)
 	if err != nil {

@@ -43,7 +43,7 @@ func NewPostgres(pool *pgxpool.Pool, schema string, log *slog.Logger) (*Migrator
 }
 
 // createSchema looks first: a role that may not create schemas can still migrate
-// one that is there. Two processes creating it at once is fine.
+// one that is there. Under the lock: IF NOT EXISTS fails when two create it at once.
 func createSchema(ctx context.Context, pool *pgxpool.Pool, schema string) error {
 	var there bool
 	err := pool.QueryRow(ctx, "SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = $1)", schema).Scan(&there)
@@ -123,8 +123,9 @@ func (l *riverLine) steps(ctx context.Context) ([]Step, error) {
 			return nil, fmt.Errorf("read River's migrations: %w", err)
 		}
 	}
-	var steps []Step
-	for _, known := range l.migrator.AllVersions() {
+	all := l.migrator.AllVersions()
+	steps := make([]Step, 0, len(all)+len(applied))
+	for _, known := range all {
 		v := int64(known.Version)
 		steps = append(steps, Step{Line: LineRiver, Version: v, Name: known.Name, AppliedAt: applied[v]})
 		delete(applied, v)
@@ -134,7 +135,7 @@ func (l *riverLine) steps(ctx context.Context) ([]Step, error) {
 
 // unknown turns what the program has no migration for into steps without a name.
 func unknown(line string, applied map[int64]*time.Time) []Step {
-	var steps []Step
+	steps := make([]Step, 0, len(applied))
 	for _, v := range slices.Sorted(maps.Keys(applied)) {
 		steps = append(steps, Step{Line: line, Version: v, AppliedAt: applied[v]})
 	}

@@ -155,7 +155,7 @@ func TestWorkerPoolsCarryRiverJobs(t *testing.T) {
 	require.Len(t, d.Started, 4)
 	for _, task := range d.Started {
 		require.NotZero(t, task.RiverJobID)
-		require.EqualValues(t, task.RiverJobID, b.value(t, "SELECT river_job_id FROM pl_queue_jobs WHERE job_id = $1", task.JobID))
+		require.Equal(t, task.RiverJobID, b.value(t, "SELECT river_job_id FROM pl_queue_jobs WHERE job_id = $1", task.JobID))
 	}
 	orphans := func() []domain.TaskID {
 		list, err := b.Orphans(t.Context(), "p", 0, 100)

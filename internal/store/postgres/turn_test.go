@@ -81,7 +81,7 @@ func TestProcessesRaceOnOnePool(t *testing.T) {
 	b.agrees(t)
 	require.LessOrEqual(t, peak.Load(), int64(7))
 	require.EqualValues(t, processes*turns*2, b.value(t, "SELECT count(*) FROM pl_queue_jobs"))
-	require.EqualValues(t, b.value(t, "SELECT max(seq) FROM pl_audit_events"), b.value(t, "SELECT count(*) FROM pl_audit_events"))
+	require.Equal(t, b.value(t, "SELECT max(seq) FROM pl_audit_events"), b.value(t, "SELECT count(*) FROM pl_audit_events"))
 }
 
 // Under contention a turn gathers after the lock, so that it takes along what came
