@@ -155,6 +155,11 @@ func (s *session) showVerified(r history.Report) error {
 			row(table, p.Pool, p.Events, p.Tasks, history.Counts(p.Outcomes), p.Messages,
 				fmt.Sprintf("%d/%d", p.Usage.PeakUnits, p.MaxUnits), p.Usage.PeakQueued, p.PassedBy, p.Violations)
 		}
+		for _, p := range r.Pools {
+			if p.LongestIdle > time.Second {
+				row(table, fmt.Sprintf("nothing ran in %s for %s while tasks were queued (an outage, or a lost wake-up)", p.Pool, history.Brief(p.LongestIdle)))
+			}
+		}
 		for _, e := range r.Executions {
 			row(table, "")
 			row(table, "executors of "+string(e.Pool), fmt.Sprintf("%d runs in %d processes, peak %d units", e.Runs, e.Processes, e.PeakUnits))

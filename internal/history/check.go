@@ -46,8 +46,9 @@ type PoolReport struct {
 	Usage    Usage                   `json:"usage"`
 	// PassedBy is the most tasks of one class that came later and started earlier
 	// than a task; the policy and what does not fit decide how many may.
-	PassedBy   int64 `json:"passedBy"`
-	Violations int   `json:"violations"`
+	PassedBy    int64         `json:"passedBy"`
+	LongestIdle time.Duration `json:"longestIdleNs"` // see Ledger
+	Violations  int           `json:"violations"`
 }
 
 // checker is one run of Check. It reads in three steps, so that a server that
@@ -271,7 +272,7 @@ func (c *checker) report() Report {
 		r.Pools = append(r.Pools, PoolReport{
 			Pool: pool.ID, Events: l.Events, Tasks: int64(l.Tasks()), Attempts: int64(len(l.Attempts)),
 			Messages: l.messages, Outcomes: l.Outcomes, MaxUnits: l.Limit(), Usage: l.Usage,
-			PassedBy: l.PassedBy(), Violations: c.findings[pool.ID].Total,
+			PassedBy: l.PassedBy(), LongestIdle: l.LongestIdle, Violations: c.findings[pool.ID].Total,
 		})
 		r.Tasks += int64(l.Tasks())
 		r.Messages += l.messages

@@ -78,6 +78,10 @@ type Ledger struct {
 	Events   int64
 	Outcomes map[domain.Status]int64
 	Attempts []*Attempt // in order of start
+	// LongestIdle is the longest time in which nothing at all ran although tasks stood
+	// in the order of a pool that may start: the first of them fits by definition. It
+	// spans outages too, when nobody was there to start anything.
+	LongestIdle time.Duration
 
 	findings *Findings
 	partial  bool // begun at a checkpoint: tasks from before it are unknown
@@ -88,6 +92,9 @@ type Ledger struct {
 	sum      domain.Units // by adding up what the events say, as a reader of the trail would
 	running  int64
 	queued   int64 // status queued, backoff included
+	waiting  int64 // of them in their backoff
+	disabled bool
+	idle     time.Time // since when LongestIdle may grow; zero: it does not
 	tasks    map[domain.TaskID]*submission
 	order    []domain.TaskID // as they came
 	expect   *Counters
@@ -132,6 +139,7 @@ func (l *Ledger) Apply(e *domain.Event) {
 	l.transition(e)
 	l.addUp(e)
 	l.Usage.Observe(e.At, l.limit, l.active, l.queued)
+	l.idleness(e.At)
 	l.compare()
 }
 
@@ -149,6 +157,18 @@ func (l *Ledger) sequence(e *domain.Event) {
 			e.At.Format(time.RFC3339Nano), l.lastAt.Format(time.RFC3339Nano))
 	}
 	l.last, l.lastAt = max(l.last, e.Seq), e.At
+}
+
+// idleness measures how long nothing runs while something could.
+func (l *Ledger) idleness(at time.Time) {
+	could := l.active == 0 && l.queued > l.waiting && l.limit > 0 && !l.disabled
+	switch {
+	case could && l.idle.IsZero():
+		l.idle = at
+	case !could && !l.idle.IsZero():
+		l.LongestIdle = max(l.LongestIdle, at.Sub(l.idle))
+		l.idle = time.Time{}
+	}
 }
 
 // addUp adds what the event says was taken or given back, as any reader of the
@@ -176,18 +196,12 @@ func (l *Ledger) compare() {
 	if l.last > want.EventSeq || l.partial {
 		return
 	}
-	var waiting int64
-	for _, s := range l.tasks {
-		if s.status == domain.StatusQueued && s.waiting {
-			waiting++
-		}
-	}
 	l.counter("active_units", int64(want.ActiveUnits), int64(l.active))
 	l.counter("running", want.Running, l.running)
 	if want.Waiting < 0 {
 		// Retries in their backoff may or may not be back in the order: the trail
 		// says when they left it, the counter must lie between.
-		if want.Queued < l.queued-waiting || want.Queued > l.queued {
+		if want.Queued < l.queued-l.waiting || want.Queued > l.queued {
 			l.counter("queued", want.Queued, l.queued)
 		}
 		return

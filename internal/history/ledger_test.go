@@ -260,6 +260,27 @@ func TestLedgerComparesCountersAtTheirEvent(t *testing.T) {
 	}
 }
 
+func TestLedgerMeasuresIdlenessWithAQueue(t *testing.T) {
+	t.Parallel()
+	tr := &trail{}
+	tr.add(domain.EventSubmit, "a", 6, 0)
+	tr.add(domain.EventStart, "a", 6, 1)
+	tr.add(domain.EventSubmit, "b", 6, 0)
+	tr.add(domain.EventEnqueue, "b", 6, 0)
+	tr.add(domain.EventRetry, "a", 6, 1) // 5 ms: nothing runs, b could
+	tr.add(domain.EventPoolChange, "", 0, 0).Detail = []byte(`{"state":"disabled","from":{"state":"active"}}`)
+	tr.add(domain.EventPoolChange, "", 0, 0).Detail = []byte(`{"state":"active","from":{"state":"disabled"}}`)
+	tr.add(domain.EventCancel, "b", 6, 0)
+	tr.add(domain.EventDrop, "b", 0, 0) // 9 ms: only a is left, in its backoff
+	tr.add(domain.EventCancel, "a", 6, 1)
+	tr.add(domain.EventEnqueue, "a", 6, 1) // 11 ms
+	tr.add(domain.EventStart, "a", 6, 2)
+	tr.events[8].Reason.Code = domain.ReasonCancelled
+	l, found := replay(tr, 10)
+	require.Empty(t, found.Kept)
+	require.Equal(t, 2*time.Millisecond, l.LongestIdle) // from 7 to 9 ms
+}
+
 func TestUsageMeasuresTimeWithAQueue(t *testing.T) {
 	t.Parallel()
 	var u history.Usage

@@ -194,18 +194,19 @@ func (l *Ledger) endAttempt(e *domain.Event, s *submission) {
 // become moves a task to its next status and keeps the counts.
 func (l *Ledger) become(e *domain.Event, s *submission, next domain.Status) {
 	if s.status == next && next == domain.StatusQueued {
-		s.waiting = false // a retry whose backoff is over comes back into the order
+		l.wait(s, false) // a retry whose backoff is over comes back into the order
 		return
 	}
 	if !s.status.CanBecome(next) {
 		l.faultf(e, PromiseLifecycle, "a task that is %s cannot become %s", s.status, next)
 	}
 	l.count(s.status, -1)
+	l.wait(s, false)
 	s.status = next
 	l.count(next, 1)
 	switch {
 	case next == domain.StatusQueued:
-		s.waiting = e.Kind != domain.EventEnqueue
+		l.wait(s, e.Kind != domain.EventEnqueue)
 		if s.enqueue == 0 && e.Kind == domain.EventEnqueue {
 			s.enqueue, s.queuedAt = e.Seq, e.At
 		}
@@ -216,6 +217,17 @@ func (l *Ledger) become(e *domain.Event, s *submission, next domain.Status) {
 			l.faultf(e, PromiseAttempt, "the task ended while attempt %d is live", s.live.Number)
 		}
 	}
+}
+
+// wait notes whether a queued task is in its backoff.
+func (l *Ledger) wait(s *submission, waits bool) {
+	switch {
+	case waits && !s.waiting:
+		l.waiting++
+	case !waits && s.waiting:
+		l.waiting--
+	}
+	s.waiting = waits
 }
 
 func (l *Ledger) count(s domain.Status, n int64) {
@@ -229,8 +241,9 @@ func (l *Ledger) count(s domain.Status, n int64) {
 
 // poolLimits are the limits that a pool_change event may tell of.
 type poolLimits struct {
-	MaxUnits     *domain.Units `json:"maxUnits"`
-	MaxOvertakes *int          `json:"maxOvertakes"`
+	State        domain.PoolState `json:"state"`
+	MaxUnits     *domain.Units    `json:"maxUnits"`
+	MaxOvertakes *int             `json:"maxOvertakes"`
 }
 
 // poolChange is the detail of a pool_change event, as far as it is needed here.
@@ -246,6 +259,9 @@ func (l *Ledger) change(e *domain.Event) {
 	if err != nil {
 		l.faultf(e, PromiseSequence, "its detail cannot be read: %v", err)
 		return
+	}
+	if c.State != "" {
+		l.disabled = c.State == domain.PoolDisabled
 	}
 	if c.MaxUnits == nil {
 		return

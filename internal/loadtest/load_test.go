@@ -57,12 +57,13 @@ func TestFaultsTellWhatIsMissing(t *testing.T) {
 		Tasks: 10, Outcomes: map[domain.Status]int64{domain.StatusCompleted: 9, domain.StatusFailed: 1},
 		Report: history.Report{
 			Violations: 2, First: []history.Violation{{Promise: history.PromiseCapacity, Message: "too much"}},
+			Pools:      []history.PoolReport{{LongestIdle: 2 * time.Second}},
 			Executions: []history.ExecutionReport{{Runs: 9, Freed: history.Percentiles{P95: time.Second}}},
 		},
 	}
 	faults := result.Faults()
-	require.Len(t, faults, 5)
+	require.Len(t, faults, 6)
 	require.Contains(t, faults[0], "too much")
-	require.Contains(t, faults[4], "p95 from units freed")
+	require.Contains(t, faults[5], "p95 from units freed")
 	require.Empty(t, loadtest.Result{Tasks: 1, Outcomes: map[domain.Status]int64{domain.StatusCompleted: 1}}.Faults())
 }

@@ -13,6 +13,10 @@ import (
 // entered while work is queued.
 const FreedLimit = 100 * time.Millisecond
 
+// IdleLimit is how long a pool may run nothing while tasks are queued: the
+// scheduler's safety poll bounds what a lost wake-up costs.
+const IdleLimit = time.Second
+
 // Faults returns what a result falls short of, in sentences; none: all is well.
 func (r Result) Faults() []string {
 	var faults []string
@@ -24,6 +28,11 @@ func (r Result) Faults() []string {
 	}
 	if done := r.Outcomes["completed"]; done != int64(r.Tasks) {
 		faults = append(faults, fmt.Sprintf("%d of %d tasks completed: %s", done, r.Tasks, history.Counts(r.Outcomes)))
+	}
+	for _, p := range r.Report.Pools {
+		if p.LongestIdle > IdleLimit {
+			faults = append(faults, fmt.Sprintf("nothing ran for %s while tasks were queued", history.Brief(p.LongestIdle)))
+		}
 	}
 	for _, e := range r.Report.Executions {
 		if e.Runs != r.Tasks {
