@@ -20,6 +20,9 @@ type Options struct {
 	Metrics http.Handler
 	// Log gets one record a request, and what went wrong; nil: nobody.
 	Log *slog.Logger
+	// Observe is called after every request with the pattern of its route, empty when
+	// none matched; nil: nobody.
+	Observe func(method, route string, status int, took time.Duration)
 	// Now is the clock, for ages shown; nil: time.Now.
 	Now func() time.Time
 	// Mount adds routes of its own to the mux before serving (the console); nil: none.
@@ -30,6 +33,7 @@ type Options struct {
 type server struct {
 	service Service
 	log     *slog.Logger
+	observe func(method, route string, status int, took time.Duration)
 	now     func() time.Time
 	mux     *http.ServeMux
 	api     huma.API
@@ -51,6 +55,9 @@ func assemble(service Service, options Options) *server {
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
+	if s.observe = options.Observe; s.observe == nil {
+		s.observe = func(string, string, int, time.Duration) {}
+	}
 	if s.now == nil {
 		s.now = time.Now
 	}
@@ -69,13 +76,20 @@ func assemble(service Service, options Options) *server {
 	return s
 }
 
+// The parts of the document, and names that occur in many places.
+const (
+	tagTasks   = "tasks"
+	tagPools   = "pools"
+	tagMailbox = "mailbox"
+	tagAudit   = "audit"
+	tagSystem  = "system"
+
+	tasksPath = "/pools/{poolId}/tasks"
+	mediaJSON = "application/json"
+)
+
 func configuration() huma.Config {
-	format := huma.Format{
-		Marshal: encode,
-		Unmarshal: func(data []byte, v any) error {
-			return json.Unmarshal(data, v) //nolint:wrapcheck // Huma words it
-		},
-	}
+	format := huma.Format{Marshal: encode, Unmarshal: json.Unmarshal}
 	return huma.Config{
 		OpenAPI: &huma.OpenAPI{
 			OpenAPI: "3.1.0",
@@ -91,16 +105,16 @@ func configuration() huma.Config {
 				Schemas: huma.NewMapRegistry("#/components/schemas/", huma.DefaultSchemaNamer),
 			},
 			Tags: []*huma.Tag{
-				{Name: "tasks", Description: "Submitting, following and ending tasks."},
-				{Name: "pools", Description: "The resources and their limits."},
-				{Name: "mailbox", Description: "Outcomes, for clients that were away."},
-				{Name: "audit", Description: "What happened, in order."},
-				{Name: "system", Description: "The program's own health."},
+				{Name: tagTasks, Description: "Submitting, following and ending tasks."},
+				{Name: tagPools, Description: "The resources and their limits."},
+				{Name: tagMailbox, Description: "Outcomes, for clients that were away."},
+				{Name: tagAudit, Description: "What happened, in order."},
+				{Name: tagSystem, Description: "The program's own health."},
 			},
 		},
 		OpenAPIPath:                  "/openapi",
-		Formats:                      map[string]huma.Format{"application/json": format, "json": format},
-		DefaultFormat:                "application/json",
+		Formats:                      map[string]huma.Format{mediaJSON: format, "json": format},
+		DefaultFormat:                mediaJSON,
 		RejectUnknownQueryParameters: true,
 	}
 }

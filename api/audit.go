@@ -63,7 +63,7 @@ func (in *auditInput) Resolve(huma.Context) []error {
 		Cursor: in.from.After, Limit: in.Limit,
 	}
 	if f, t := in.filter.From, in.filter.To; !f.IsZero() && !t.IsZero() && t.Before(f) {
-		d.fault("query.to", in.To, "is before from")
+		d.faultf("query.to", in.To, "is before from")
 	}
 	return d.errors()
 }
@@ -74,7 +74,7 @@ type auditOutput struct {
 
 func (s *server) auditRoutes() {
 	register(s, huma.Operation{
-		OperationID: "listEvents", Method: http.MethodGet, Path: "/audit", Tags: []string{"audit"},
+		OperationID: "listEvents", Method: http.MethodGet, Path: "/audit", Tags: []string{tagAudit},
 		Summary: "Read the audit trail",
 		Description: "Lifecycle events, oldest first, from every pool and backend. Adding up units in the order of `eventId` (taken by start, given " +
 			"back by complete, fail, expire, retry or lost) gives a pool's use at every instant.",

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"encoding/json"
 	"errors"
 	"io"
 	"mime"
@@ -24,7 +25,7 @@ const (
 // context while a handler waits, and lends a buffer that is used again afterwards.
 func readBody(ctx huma.Context, limit int64) ([]byte, *domain.Error) {
 	if kind := ctx.Header("Content-Type"); !isJSON(kind) {
-		return nil, domain.Errorf(domain.CodeUnsupported, "The content type %q is not taken: send application/json.", kind)
+		return nil, domain.Errorf(domain.CodeUnsupported, "The content type %q is not taken: send %s.", kind, mediaJSON)
 	}
 	// Writers that know no deadline (tests) have nobody slow behind them.
 	_ = ctx.SetReadDeadline(time.Now().Add(bodyTimeout))
@@ -62,7 +63,7 @@ func isJSON(contentType string) bool {
 		return false
 	}
 	charset := params["charset"]
-	return (kind == "application/json" || strings.HasPrefix(kind, "application/") && strings.HasSuffix(kind, "+json")) &&
+	return (kind == mediaJSON || strings.HasPrefix(kind, "application/") && strings.HasSuffix(kind, "+json")) &&
 		(charset == "" || strings.EqualFold(charset, "utf-8"))
 }
 
@@ -80,16 +81,16 @@ func small(ctx huma.Context, d *decoder, fields ...field) []error {
 
 // documentBody says in the document what the body of an operation is. It is called
 // after registration, so that Huma does not read the body itself.
-func documentBody[T any](api huma.API, op huma.Operation, example any) {
+func documentBody[T any](api huma.API, op huma.Operation, example string) {
 	item := api.OpenAPI().Paths[op.Path]
 	for _, registered := range []*huma.Operation{item.Post, item.Patch, item.Put} {
 		if registered == nil || registered.OperationID != op.OperationID {
 			continue
 		}
 		registered.RequestBody = &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{
-			"application/json": {
+			mediaJSON: {
 				Schema:  api.OpenAPI().Components.Schemas.Schema(reflect.TypeFor[T](), true, ""),
-				Example: example,
+				Example: json.RawMessage(example),
 			},
 		}}
 	}

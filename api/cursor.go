@@ -19,7 +19,7 @@ type position struct {
 }
 
 // String returns the cursor as clients see it.
-func (p position) String() string {
+func (p *position) String() string {
 	raw, err := json.Marshal(p)
 	if err != nil {
 		return "" // strings, numbers and times in RFC 3339's range always marshal
@@ -35,10 +35,10 @@ func (p *position) advance(source domain.Source, seq int64) {
 	p.After[source] = max(p.After[source], seq)
 }
 
-func (p position) clone() position { return position{After: maps.Clone(p.After), Since: p.Since} }
+func (p *position) clone() position { return position{After: maps.Clone(p.After), Since: p.Since} }
 
 // since returns the time of reading's begin, zero for none.
-func (p position) since() time.Time {
+func (p *position) since() time.Time {
 	if p.Since == nil {
 		return time.Time{}
 	}
@@ -78,7 +78,7 @@ func (d *decoder) cursor(name, text string) position {
 	}
 	p, ok := parsePosition(text)
 	if !ok {
-		d.fault("query."+name, text, "is not a cursor that was given out here")
+		d.faultf("query."+name, text, "is not a cursor that was given out here")
 	}
 	return p
 }

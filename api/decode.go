@@ -20,7 +20,7 @@ type decoder struct {
 	faults []domain.Fault
 }
 
-func (d *decoder) fault(location string, value any, format string, args ...any) {
+func (d *decoder) faultf(location string, value any, format string, args ...any) {
 	if len(d.faults) < maxFaults {
 		d.faults = append(d.faults, domain.Fault{
 			Location: location, Message: fmt.Sprintf(format, args...), Value: value,
@@ -58,7 +58,7 @@ type field struct {
 func (d *decoder) object(location string, raw []byte, fields ...field) {
 	s := scanner{in: raw}
 	if !s.take('{') {
-		d.fault(location, echo(raw), "has to be an object")
+		d.faultf(location, echo(raw), "has to be an object")
 		return
 	}
 	seen := make(map[string]bool, len(fields))
@@ -72,9 +72,9 @@ func (d *decoder) object(location string, raw []byte, fields ...field) {
 		known := find(fields, name)
 		switch {
 		case known == nil:
-			d.fault(at, nil, "is not a field of this object; its fields are %s", names(fields))
+			d.faultf(at, nil, "is not a field of this object; its fields are %s", names(fields))
 		case seen[name]:
-			d.fault(at, nil, "occurs more than once")
+			d.faultf(at, nil, "occurs more than once")
 		case string(value) != "null":
 			present[name] = true
 			known.read(at, value)
@@ -83,7 +83,7 @@ func (d *decoder) object(location string, raw []byte, fields ...field) {
 	}
 	for _, f := range fields {
 		if f.required && !present[f.name] {
-			d.fault(location+"."+f.name, nil, "is required")
+			d.faultf(location+"."+f.name, nil, "is required")
 		}
 	}
 }
@@ -121,12 +121,12 @@ func elements(raw []byte) (list [][]byte, ok bool) {
 // text reads a string of low to high characters.
 func (d *decoder) text(location string, raw []byte, low, high int) string {
 	if len(raw) == 0 || raw[0] != '"' {
-		d.fault(location, echo(raw), "has to be a string")
+		d.faultf(location, echo(raw), "has to be a string")
 		return ""
 	}
 	text := unquote(raw)
 	if n := utf8.RuneCountInString(text); n < low || n > high {
-		d.fault(location, echo(raw), "has to have %d to %d characters, not %d", low, high, n)
+		d.faultf(location, echo(raw), "has to have %d to %d characters, not %d", low, high, n)
 		return ""
 	}
 	return text
@@ -137,7 +137,7 @@ func (d *decoder) name(location string, raw []byte, high int, marks string) stri
 	faults := len(d.faults)
 	text := d.text(location, raw, 1, high)
 	if len(d.faults) == faults && !charset(text, marks) {
-		d.fault(location, echo(raw), "may only have the characters A–Z a–z 0–9 and %s", strings.Join(strings.Split(marks, ""), " "))
+		d.faultf(location, echo(raw), "may only have the characters A–Z a–z 0–9 and %s", strings.Join(strings.Split(marks, ""), " "))
 		return ""
 	}
 	return text
@@ -161,12 +161,12 @@ func (d *decoder) integer(location string, raw []byte, low, high int64) int64 {
 	if err != nil {
 		var ok bool
 		if n, ok = whole(raw); !ok {
-			d.fault(location, echo(raw), "has to be a whole number from %d to %d", low, high)
+			d.faultf(location, echo(raw), "has to be a whole number from %d to %d", low, high)
 			return 0
 		}
 	}
 	if n < low || n > high {
-		d.fault(location, echo(raw), "has to be from %d to %d", low, high)
+		d.faultf(location, echo(raw), "has to be from %d to %d", low, high)
 		return 0
 	}
 	return n
@@ -186,7 +186,7 @@ func whole(raw []byte) (int64, bool) {
 func (d *decoder) seconds(location string, raw []byte, high time.Duration) time.Duration {
 	f, err := strconv.ParseFloat(string(raw), 64)
 	if err != nil || f <= 0 || f > high.Seconds() {
-		d.fault(location, echo(raw), "has to be a number of seconds above 0, at most %d", int64(high.Seconds()))
+		d.faultf(location, echo(raw), "has to be a number of seconds above 0, at most %d", int64(high.Seconds()))
 		return 0
 	}
 	// Below the resolution of what is stored it would be no limit at all.
@@ -207,7 +207,7 @@ func choice[T ~string](d *decoder, location string, raw []byte, options []T) T {
 	for i, o := range options {
 		list[i] = string(o)
 	}
-	d.fault(location, echo(raw), "has to be one of %s", strings.Join(list, ", "))
+	d.faultf(location, echo(raw), "has to be one of %s", strings.Join(list, ", "))
 	return ""
 }
 
@@ -218,7 +218,7 @@ func (d *decoder) instant(location string, raw []byte) *time.Time {
 			return &t
 		}
 	}
-	d.fault(location, echo(raw), "has to be a time as RFC 3339 has it, such as 2026-01-31T12:00:00Z")
+	d.faultf(location, echo(raw), "has to be a time as RFC 3339 has it, such as 2026-01-31T12:00:00Z")
 	return nil
 }
 
@@ -242,7 +242,7 @@ func (d *decoder) queryTime(name, text string) time.Time {
 	}
 	t, ok := parseTime(text)
 	if !ok {
-		d.fault("query."+name, text, "has to be a time as RFC 3339 has it, such as 2026-01-31T12:00:00Z")
+		d.faultf("query."+name, text, "has to be a time as RFC 3339 has it, such as 2026-01-31T12:00:00Z")
 	}
 	return t
 }
@@ -260,7 +260,7 @@ func (d *decoder) wait(text string) time.Duration {
 	}
 	wait, err := time.ParseDuration(text)
 	if err != nil || wait < 0 || wait > maxWait {
-		d.fault("query.wait", text, "has to be a duration such as 30s, or a number of seconds, from 0 to %s", maxWait)
+		d.faultf("query.wait", text, "has to be a duration such as 30s, or a number of seconds, from 0 to %s", maxWait)
 		return 0
 	}
 	return wait
@@ -273,7 +273,7 @@ func (d *decoder) label(text string) [2]string {
 	}
 	key, value, ok := strings.Cut(text, ":")
 	if !ok || key == "" {
-		d.fault("query.label", text, "has to be key:value")
+		d.faultf("query.label", text, "has to be key:value")
 	}
 	return [2]string{key, value}
 }

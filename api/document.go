@@ -7,6 +7,8 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 )
 
+//go:generate go test . -run TestOpenAPIIsFresh -update
+
 // finish completes the document once all operations are there: answers may grow
 // fields in later versions, so only request bodies are closed; and Retry-After is
 // shown where it is sent.

@@ -147,6 +147,9 @@ type bundle struct {
 
 func setup(t *testing.T, f *fake) bundle {
 	t.Helper()
+	if f.pools == nil {
+		f.pools = []store.PoolView{{Pool: domain.Pool{PoolID: "llm", MaxUnits: 8, DefaultTimeout: time.Minute}}}
+	}
 	server := httptest.NewServer(api.New(f, api.Options{
 		Metrics: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "up 1\n") }),
 		Now:     func() time.Time { return now },
@@ -179,7 +182,7 @@ func (a answer) problem(t *testing.T, status int, code domain.Code) api.ProblemD
 	require.Equal(t, status, p.Status)
 	require.NotEmpty(t, p.Detail)
 	require.NotEmpty(t, p.RequestID)
-	require.Equal(t, p.RequestID, a.header.Get("X-Request-Id"))
+	require.Equal(t, p.RequestID, a.header.Get("X-Request-ID"))
 	return p
 }
 

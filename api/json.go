@@ -28,8 +28,8 @@ func checkJSON(raw []byte) *domain.Error {
 	if !utf8.Valid(raw) {
 		return domain.Errorf(domain.CodeMalformed, "The body is not UTF-8, which JSON has to be.")
 	}
-	var any json.RawMessage
-	err := json.Unmarshal(raw, &any)
+	var whole json.RawMessage
+	err := json.Unmarshal(raw, &whole)
 	if err == nil {
 		return nil
 	}
@@ -165,7 +165,7 @@ type member struct {
 	from, to int // in walker.out
 }
 
-func (w *walker) fault(format string, args ...any) {
+func (w *walker) faultf(format string, args ...any) {
 	if len(w.faults) < maxFaults {
 		w.faults = append(w.faults, domain.Fault{
 			Location: strings.Join(w.path, ""), Message: fmt.Sprintf(format, args...),
@@ -177,7 +177,7 @@ func (w *walker) value(depth int) {
 	switch w.peek() {
 	case '{', '[':
 		if depth >= maxDepth {
-			w.fault("is nested deeper than %d levels", maxDepth)
+			w.faultf("is nested deeper than %d levels", maxDepth)
 			w.skip()
 			return
 		}
@@ -255,7 +255,7 @@ func (w *walker) quote(raw []byte) {
 	}
 	text := unquote(raw)
 	if strings.ContainsRune(text, 0) {
-		w.fault(`contains a NUL character (\u0000), which cannot be stored`)
+		w.faultf(`contains a NUL character (\u0000), which cannot be stored`)
 	}
 	w.out = append(w.out, '"')
 	for i := range len(text) {

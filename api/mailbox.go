@@ -35,8 +35,6 @@ type MailboxPage struct {
 	NextCursor string    `doc:"Give it as since to read on. Always there: an empty page repeats where it began." json:"nextCursor"`
 }
 
-const maxPage = 500 // entries of a page of messages or events
-
 type mailboxInput struct {
 	Tenant     string `doc:"The tenant." example:"acme" maxLength:"200" path:"tenant"`
 	MailboxKey string `doc:"userId (with all of the user's sessions) or userId:sessionId, each part percent-encoded; _ is all of the tenant's, and a user called _ is written %5F." example:"ada" path:"mailboxKey"`
@@ -58,7 +56,7 @@ func (in *mailboxInput) Resolve(ctx huma.Context) []error {
 		in.from = position{Since: &since}
 	} else if in.Since != "" {
 		if in.from, ok = parsePosition(in.Since); !ok {
-			d.fault("query.since", in.Since, "is neither a time as RFC 3339 has it nor a cursor that was given out here")
+			d.faultf("query.since", in.Since, "is neither a time as RFC 3339 has it nor a cursor that was given out here")
 		}
 	}
 	in.wait = d.wait(in.Wait)
@@ -72,7 +70,7 @@ func (d *decoder) mailboxPath(escaped string) store.MailboxFilter {
 	const segments = 4 // with the empty one before the first slash
 	parts := strings.Split(escaped, "/")
 	if len(parts) < segments {
-		d.fault("path.mailboxKey", nil, "is required")
+		d.faultf("path.mailboxKey", nil, "is required")
 		return store.MailboxFilter{}
 	}
 	filter := store.MailboxFilter{Tenant: domain.Tenant(d.segment("path.tenant", parts[2]))}
@@ -85,7 +83,7 @@ func (d *decoder) mailboxPath(escaped string) store.MailboxFilter {
 	filter.UserID = d.segment("path.mailboxKey", user)
 	if hasSession {
 		if strings.Contains(session, ":") {
-			d.fault("path.mailboxKey", nil, "has more than one colon: write a colon within a part as %%3A")
+			d.faultf("path.mailboxKey", nil, "has more than one colon: write a colon within a part as %%3A")
 		}
 		text := d.segment("path.mailboxKey", session)
 		filter.SessionID = &text
@@ -96,7 +94,7 @@ func (d *decoder) mailboxPath(escaped string) store.MailboxFilter {
 func (d *decoder) segment(location, escaped string) string {
 	text, err := url.PathUnescape(escaped)
 	if n := utf8.RuneCountInString(text); err != nil || n < 1 || n > maxName {
-		d.fault(location, nil, "has to have parts of 1 to %d characters, percent-encoded", maxName)
+		d.faultf(location, nil, "has to have parts of 1 to %d characters, percent-encoded", maxName)
 		return ""
 	}
 	return text
@@ -108,7 +106,7 @@ type mailboxOutput struct {
 
 func (s *server) mailboxRoutes() {
 	register(s, huma.Operation{
-		OperationID: "readMailbox", Method: http.MethodGet, Path: "/mailbox/{tenant}/{mailboxKey}", Tags: []string{"mailbox"},
+		OperationID: "readMailbox", Method: http.MethodGet, Path: "/mailbox/{tenant}/{mailboxKey}", Tags: []string{tagMailbox},
 		Summary: "Read a mailbox",
 		Description: "Outcomes of tasks with this mailbox key, oldest first, from every pool and backend. A message posted is in every later " +
 			"read: no cursor ever passes over one that is still being written. An empty mailbox is `200` with no messages.",

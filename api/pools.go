@@ -89,7 +89,7 @@ func (in *changePoolInput) Resolve(ctx huma.Context) []error {
 		}},
 	)
 	if len(errs) == 0 && in.change == (plan.PoolChange{}) {
-		d.fault("body", nil, "changes nothing: give state, maxUnits or maxQueueDepth")
+		d.faultf("body", nil, "changes nothing: give state, maxUnits or maxQueueDepth")
 		return d.errors()
 	}
 	return errs
@@ -105,23 +105,23 @@ type poolListOutput struct {
 
 func (s *server) poolRoutes() {
 	register(s, huma.Operation{
-		OperationID: "listPools", Method: http.MethodGet, Path: "/pools", Tags: []string{"pools"},
+		OperationID: "listPools", Method: http.MethodGet, Path: "/pools", Tags: []string{tagPools},
 		Summary: "List the pools", Description: "Every pool with its configuration and live state, by id.",
 		Errors: []int{503},
 	}, s.listPools)
 	register(s, huma.Operation{
-		OperationID: "getPool", Method: http.MethodGet, Path: "/pools/{poolId}", Tags: []string{"pools"},
+		OperationID: "getPool", Method: http.MethodGet, Path: "/pools/{poolId}", Tags: []string{tagPools},
 		Summary: "Read a pool", Description: "Its configuration and live state, read at one instant.",
 		Errors: []int{404, 503},
 	}, s.getPool)
 	change := huma.Operation{
-		OperationID: "changePool", Method: http.MethodPatch, Path: "/pools/{poolId}", Tags: []string{"pools"},
+		OperationID: "changePool", Method: http.MethodPatch, Path: "/pools/{poolId}", Tags: []string{tagPools},
 		Summary:     "Change a pool",
 		Description: "Its state or limits. Audited with who did it (`X-Actor`).",
 		Errors:      []int{400, 404, 409, 413, 415, 422, 503},
 	}
 	register(s, change, s.changePool)
-	documentBody[PoolChange](s.api, change, map[string]any{"state": "draining"})
+	documentBody[PoolChange](s.api, change, `{"state": "draining"}`)
 }
 
 func (s *server) listPools(ctx context.Context, _ *struct{}) (*poolListOutput, error) {

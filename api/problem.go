@@ -93,6 +93,8 @@ func retryAfter(err *domain.Error) time.Duration {
 }
 
 // ProblemDetails is every error's body, as RFC 9457 has it.
+//
+//nolint:errname // the name is the schema's, and the RFC's
 type ProblemDetails struct {
 	Type      string         `doc:"A name of the kind of problem, made of its code." example:"urn:parkinglot:error:queue_full" format:"uri" json:"type"`
 	Title     string         `doc:"The status in words." example:"Conflict" json:"title"`

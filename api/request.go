@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"net/url"
@@ -34,6 +35,8 @@ func requestOf(ctx context.Context) *request {
 }
 
 const (
+	headerRequestID = "X-Request-ID"
+
 	maxRequestID = 128
 	maxActor     = 200
 )
@@ -45,8 +48,8 @@ func (s *server) serve(w http.ResponseWriter, r *http.Request) {
 	req := &request{id: requestID(r), actor: actorOf(r), escapedPath: r.URL.EscapedPath()}
 	req.log = s.log.With(slog.String("requestId", req.id))
 	r = r.WithContext(context.WithValue(r.Context(), requestKey{}, req))
-	rec := &recorder{ResponseWriter: w}
-	rec.Header().Set("X-Request-Id", req.id)
+	rec, route := &recorder{ResponseWriter: w}, ""
+	rec.Header().Set(headerRequestID, req.id)
 	defer func() {
 		if p := recover(); p != nil {
 			if p == http.ErrAbortHandler { //nolint:errorlint // net/http compares it so
@@ -54,13 +57,18 @@ func (s *server) serve(w http.ResponseWriter, r *http.Request) {
 			}
 			s.recovered(rec, r, p)
 		}
-		s.access(rec, r, req, time.Since(started))
+		took := time.Since(started)
+		s.access(rec, r, req, took)
+		s.observe(r.Method, route, rec.status, took)
 	}()
 	if fault, bad := unfit(r.URL); bad {
 		write(rec, r, invalid([]domain.Fault{fault}))
 		return
 	}
 	handler, pattern := s.mux.Handler(r)
+	if _, path, found := strings.Cut(pattern, " "); found {
+		route = path
+	}
 	if pattern == "" {
 		unrouted(rec, r, handler)
 		return
@@ -113,9 +121,7 @@ func unrouted(w http.ResponseWriter, r *http.Request, handler http.Handler) {
 // write answers with err where no Huma operation does.
 func write(w http.ResponseWriter, r *http.Request, err *domain.Error) {
 	problem := problemOf(r.Context(), err)
-	for key, values := range problem.GetHeaders() {
-		w.Header()[key] = values
-	}
+	maps.Copy(w.Header(), problem.GetHeaders())
 	w.Header().Set("Content-Type", problem.ContentType(""))
 	w.WriteHeader(problem.Status)
 	if err := encode(w, problem); err != nil {
@@ -143,7 +149,7 @@ func unfit(u *url.URL) (domain.Fault, bool) {
 
 // requestID takes the client's name of the request, or makes one.
 func requestID(r *http.Request) string {
-	id := r.Header.Get("X-Request-Id")
+	id := r.Header.Get(headerRequestID)
 	if id != "" && len(id) <= maxRequestID && charset(id, idMarks+"/+=") {
 		return id
 	}

@@ -115,7 +115,7 @@ func (d *decoder) priority(location string, raw []byte) domain.Priority {
 	chosen := choice(d, location, raw, []name{"low", "normal", "high", "critical"})
 	priority, err := domain.ParsePriority(string(chosen))
 	if err != nil {
-		d.fault(location, echo(raw), "%v", err)
+		d.faultf(location, echo(raw), "%v", err)
 	}
 	return priority
 }
@@ -147,7 +147,7 @@ func (d *decoder) mailbox(location string, raw []byte) *domain.MailboxKey {
 		}},
 	)
 	if hasSession && !hasUser {
-		d.fault(location+".sessionId", nil, "needs a userId beside it")
+		d.faultf(location+".sessionId", nil, "needs a userId beside it")
 	}
 	return &key
 }
@@ -155,7 +155,7 @@ func (d *decoder) mailbox(location string, raw []byte) *domain.MailboxKey {
 func (d *decoder) labels(location string, raw []byte) map[string]string {
 	s := scanner{in: raw}
 	if !s.take('{') {
-		d.fault(location, echo(raw), "has to be an object of strings")
+		d.faultf(location, echo(raw), "has to be an object of strings")
 		return nil
 	}
 	labels := map[string]string{}
@@ -166,16 +166,16 @@ func (d *decoder) labels(location string, raw []byte) map[string]string {
 		s.take(',')
 		at := location + "." + key
 		if len(key) == 0 || len(key) > maxLabelKey || !charset(key, labelMarks) {
-			d.fault(at, nil, "is no label key: use 1 to %d of A–Z a–z 0–9 . _ / -", maxLabelKey)
+			d.faultf(at, nil, "is no label key: use 1 to %d of A–Z a–z 0–9 . _ / -", maxLabelKey)
 			continue
 		}
 		if _, twice := labels[key]; twice {
-			d.fault(at, nil, "occurs more than once")
+			d.faultf(at, nil, "occurs more than once")
 		}
 		labels[key] = d.text(at, value, 0, maxName)
 	}
 	if len(labels) > MaxLabels {
-		d.fault(location, nil, "has %d labels; at most %d are taken", len(labels), MaxLabels)
+		d.faultf(location, nil, "has %d labels; at most %d are taken", len(labels), MaxLabels)
 	}
 	return labels
 }

@@ -22,13 +22,13 @@ type healthOutput struct {
 
 func (s *server) systemRoutes(metrics http.Handler) {
 	register(s, huma.Operation{
-		OperationID: "health", Method: http.MethodGet, Path: "/healthz", Tags: []string{"system"},
+		OperationID: "health", Method: http.MethodGet, Path: "/healthz", Tags: []string{tagSystem},
 		Summary: "Is it alive?", Description: "`200` as long as the process answers at all.",
 	}, func(context.Context, *struct{}) (*healthOutput, error) {
 		return &healthOutput{Body: Health{Status: "ok"}}, nil
 	})
 	register(s, huma.Operation{
-		OperationID: "ready", Method: http.MethodGet, Path: "/readyz", Tags: []string{"system"},
+		OperationID: "ready", Method: http.MethodGet, Path: "/readyz", Tags: []string{tagSystem},
 		Summary: "Can it serve?", Description: "`503` with what keeps it from serving, one entry of `errors` a component.",
 		Errors: []int{503},
 	}, s.ready)

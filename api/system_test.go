@@ -142,7 +142,7 @@ func TestUnknownRoutesAndMethods(t *testing.T) {
 func TestAPanicIsAnAnswer(t *testing.T) {
 	t.Parallel()
 	b := setup(t, &fake{panics: true})
-	p := b.do(t, get, "/pools", "", "X-Request-Id", "req-7").problem(t, http.StatusInternalServerError, domain.CodeInternal)
+	p := b.do(t, get, "/pools", "", "X-Request-ID", "req-7").problem(t, http.StatusInternalServerError, domain.CodeInternal)
 	require.Equal(t, "req-7", p.RequestID)
 	require.NotContains(t, p.Detail, "fell over")
 }
@@ -171,7 +171,7 @@ func TestRequestIDsThatCouldForgeLogsAreReplaced(t *testing.T) {
 	t.Parallel()
 	b := setup(t, &fake{})
 	for _, id := range []string{"a b", strings.Repeat("x", 129), `{"a"}`} {
-		got := b.do(t, get, "/healthz", "", "X-Request-Id", id).header.Get("X-Request-Id")
+		got := b.do(t, get, "/healthz", "", "X-Request-ID", id).header.Get("X-Request-ID")
 		require.NotEqual(t, id, got)
 		require.Len(t, got, 26)
 	}

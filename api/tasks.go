@@ -3,6 +3,8 @@ package api
 import (
 	"context"
 	"net/http"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -33,22 +35,20 @@ type submitInput struct {
 	PoolID string `doc:"The pool." example:"llm" path:"poolId"`
 
 	submission plan.Submit
+	refusal    *domain.Error // what is wrong with its form; nil: nothing
 }
 
-// Resolve reads the body; Huma adds its faults to those of the parameters.
+// Resolve reads the body. Faults of its form wait for those that the pool adds.
 func (in *submitInput) Resolve(ctx huma.Context) []error {
 	raw, err := readBody(ctx, maxSubmission)
 	if err == nil {
 		in.submission, err = decodeSubmission(raw, "body")
+		in.refusal = err
 	}
-	if err == nil {
+	if err == nil || err.Code == domain.CodeInvalid {
 		return nil
 	}
-	if err.Code != domain.CodeInvalid {
-		return []error{err}
-	}
-	d := decoder{faults: err.Faults}
-	return d.errors()
+	return []error{err}
 }
 
 type admissionOutput struct {
@@ -98,7 +98,7 @@ func (in *listTasksInput) Resolve(huma.Context) []error {
 	after := d.cursor("cursor", in.Cursor).After
 	before, ok := after[domain.Source(in.PoolID)]
 	if in.Cursor != "" && len(d.faults) == 0 && (!ok || before < 1 || len(after) != 1) {
-		d.fault("query.cursor", in.Cursor, "is not a cursor of this pool's tasks")
+		d.faultf("query.cursor", in.Cursor, "is not a cursor of this pool's tasks")
 	}
 	in.before = domain.JobID(before)
 	return d.errors()
@@ -110,7 +110,7 @@ type taskPageOutput struct {
 
 func (s *server) taskRoutes() {
 	submit := huma.Operation{
-		OperationID: "submitTask", Method: http.MethodPost, Path: "/pools/{poolId}/tasks", Tags: []string{"tasks"},
+		OperationID: "submitTask", Method: http.MethodPost, Path: tasksPath, Tags: []string{tagTasks},
 		Summary: "Submit a task", DefaultStatus: http.StatusAccepted,
 		Description: "Decides at once: the task starts (`running`), waits (`queued`), or is refused. " +
 			"`409` with `queue_full`, `tenant_queue_full`, `capacity_zero`, `pool_draining` or `pool_disabled` is recorded as a rejected " +
@@ -119,23 +119,21 @@ func (s *server) taskRoutes() {
 		Errors: []int{400, 404, 408, 409, 413, 415, 422, 503},
 	}
 	register(s, submit, s.submit)
-	documentBody[TaskSubmission](s.api, submit, map[string]any{
-		"taskId": "req-42", "priority": "high", "resourceCost": map[string]any{"kind": "gpuVram", "units": 4},
-		"mailboxKey": map[string]any{"tenant": "acme", "userId": "ada"}, "payload": map[string]any{"prompt": "Hello"},
-	})
+	documentBody[TaskSubmission](s.api, submit, `{"taskId": "req-42", "priority": "high", "resourceCost": {"kind": "gpuVram", "units": 4},
+		"mailboxKey": {"tenant": "acme", "userId": "ada"}, "payload": {"prompt": "Hello"}}`)
 	register(s, huma.Operation{
-		OperationID: "getTask", Method: http.MethodGet, Path: "/pools/{poolId}/tasks/{taskId}", Tags: []string{"tasks"},
+		OperationID: "getTask", Method: http.MethodGet, Path: "/pools/{poolId}/tasks/{taskId}", Tags: []string{tagTasks},
 		Summary:     "Read a task, or wait for it to end",
 		Description: "The newest submission of the id. With `wait` the answer is held until the task is terminal or the time is over, whichever is first.",
 		Errors:      []int{404, 422, 503},
 	}, s.getTask)
 	register(s, huma.Operation{
-		OperationID: "listTasks", Method: http.MethodGet, Path: "/pools/{poolId}/tasks", Tags: []string{"tasks"},
+		OperationID: "listTasks", Method: http.MethodGet, Path: tasksPath, Tags: []string{tagTasks},
 		Summary: "List tasks, newest first", Description: "Pages of the pool's tasks by age.",
 		Errors: []int{404, 422, 503},
 	}, s.listTasks)
 	register(s, huma.Operation{
-		OperationID: "cancelTask", Method: http.MethodDelete, Path: "/pools/{poolId}/tasks/{taskId}", Tags: []string{"tasks"},
+		OperationID: "cancelTask", Method: http.MethodDelete, Path: "/pools/{poolId}/tasks/{taskId}", Tags: []string{tagTasks},
 		Summary: "Cancel a task",
 		Description: "A queued task is dropped. A running one is asked to stop (`cancelRequestedAt`) and becomes failed with reason " +
 			"`cancelled` when its executor has stopped. A terminal one is answered as it is.",
@@ -144,6 +142,13 @@ func (s *server) taskRoutes() {
 }
 
 func (s *server) submit(ctx context.Context, in *submitInput) (*admissionOutput, error) {
+	if in.refusal != nil {
+		pool, err := s.poolFor(ctx, domain.PoolID(in.PoolID))
+		if err != nil {
+			return nil, err
+		}
+		return nil, s.complete(pool, &in.submission, in.refusal, "body")
+	}
 	answers, err := s.service.Submit(ctx, domain.PoolID(in.PoolID), []plan.Submit{in.submission})
 	if err != nil {
 		return nil, err
@@ -155,6 +160,36 @@ func (s *server) submit(ctx context.Context, in *submitInput) (*admissionOutput,
 		return nil, refused
 	}
 	return &admissionOutput{Body: admission(answers[0])}, nil
+}
+
+// poolFor returns the pool as it is now, nil when the backend does not say; the only
+// error is that there is no such pool.
+func (s *server) poolFor(ctx context.Context, id domain.PoolID) (*domain.Pool, error) {
+	view, err := s.service.Pool(ctx, id)
+	switch {
+	case domain.CodeOf(err) == domain.CodeUnknownPool:
+		return nil, err
+	case err != nil:
+		return nil, nil //nolint:nilnil,nilerr // its faults are extra
+	}
+	return &view.Pool, nil
+}
+
+// complete adds to the faults of a submission's form what the pool would refuse in
+// the rest of it, so that a client gets to know everything at once.
+func (s *server) complete(pool *domain.Pool, submission *plan.Submit, refusal *domain.Error, place string) *domain.Error {
+	if pool == nil || refusal.Code != domain.CodeInvalid {
+		return refusal
+	}
+	faults := refusal.Faults
+	for _, f := range relocate(plan.Faults(pool, submission, s.now()), place) {
+		if !slices.ContainsFunc(faults, func(known domain.Fault) bool {
+			return strings.HasPrefix(known.Location, f.Location) || strings.HasPrefix(f.Location, known.Location+".")
+		}) {
+			faults = append(faults, f)
+		}
+	}
+	return invalid(faults)
 }
 
 // admission is the answer to an accepted submission. Of a task known before it is

@@ -32,8 +32,13 @@ type BatchResult struct {
 type batchInput struct {
 	PoolID string `doc:"The pool." example:"llm" path:"poolId"`
 
-	submissions []plan.Submit
-	faults      []*domain.Error // by task; nil: well formed, and next in submissions
+	tasks []batchTask
+}
+
+// batchTask is one submission of a batch.
+type batchTask struct {
+	submission plan.Submit
+	refusal    *domain.Error // what is wrong with its form; nil: nothing
 }
 
 // Resolve reads the body. Faults of one task are that task's result; faults of the
@@ -50,23 +55,21 @@ func (in *batchInput) Resolve(ctx huma.Context) []error {
 	d.object("body", raw, field{"tasks", true, func(at string, raw []byte) {
 		var ok bool
 		if tasks, ok = elements(raw); !ok || len(tasks) == 0 || len(tasks) > MaxBatchTasks {
-			d.fault(at, nil, "has to be an array of 1 to %d tasks", MaxBatchTasks)
+			d.faultf(at, nil, "has to be an array of 1 to %d tasks", MaxBatchTasks)
 		}
 	}})
 	if len(d.faults) > 0 {
 		return d.errors()
 	}
-	in.faults = make([]*domain.Error, len(tasks))
+	in.tasks = make([]batchTask, len(tasks))
 	for i, task := range tasks {
-		submission, err := decodeSubmission(task, "body.tasks["+strconv.Itoa(i)+"]")
-		if err != nil {
-			in.faults[i] = err
-			continue
-		}
-		in.submissions = append(in.submissions, submission)
+		in.tasks[i].submission, in.tasks[i].refusal = decodeSubmission(task, place(i))
 	}
 	return nil
 }
+
+// place is where a task of the batch stands.
+func place(i int) string { return "body.tasks[" + strconv.Itoa(i) + "]" }
 
 type batchOutput struct {
 	Body BatchResults
@@ -74,47 +77,60 @@ type batchOutput struct {
 
 func (s *server) batchRoutes() {
 	batch := huma.Operation{
-		OperationID: "submitTasks", Method: http.MethodPost, Path: "/pools/{poolId}/tasks:batch", Tags: []string{"tasks"},
+		OperationID: "submitTasks", Method: http.MethodPost, Path: "/pools/{poolId}/tasks:batch", Tags: []string{tagTasks},
 		Summary: "Submit up to 1,000 tasks",
 		Description: "Each task is decided as if it came alone, in order; a refused one does not keep the others out. " +
 			"The answer is `200` with one result a task, each with the status that a submission of its own would have got.",
 		Errors: []int{400, 404, 408, 413, 415, 422, 503},
 	}
 	register(s, batch, s.submitBatch)
-	documentBody[Batch](s.api, batch, map[string]any{"tasks": []any{
-		map[string]any{"taskId": "req-1", "resourceCost": map[string]any{"units": 1}},
-		map[string]any{"taskId": "req-2", "resourceCost": map[string]any{"units": 2}},
-	}})
+	documentBody[Batch](s.api, batch, `{"tasks": [{"taskId": "req-1", "resourceCost": {"units": 1}},
+		{"taskId": "req-2", "resourceCost": {"units": 2}}]}`)
 }
 
 func (s *server) submitBatch(ctx context.Context, in *batchInput) (*batchOutput, error) {
-	// Asked even when no task is well formed: the pool may be unknown.
-	answers, err := s.service.Submit(ctx, domain.PoolID(in.PoolID), in.submissions)
-	if err != nil {
-		return nil, err
+	var submissions []plan.Submit
+	for _, task := range in.tasks {
+		if task.refusal == nil {
+			submissions = append(submissions, task.submission)
+		}
 	}
-	if len(answers) != len(in.submissions) {
-		return nil, domain.Errorf(domain.CodeInternal, "%d answers to %d submissions", len(answers), len(in.submissions))
+	var pool *domain.Pool // for the faults of the others
+	if len(submissions) < len(in.tasks) {
+		var err error
+		if pool, err = s.poolFor(ctx, domain.PoolID(in.PoolID)); err != nil {
+			return nil, err
+		}
 	}
-	results := make([]BatchResult, len(in.faults))
-	for i, fault := range in.faults {
-		if fault == nil {
-			results[i] = batchResult(ctx, i, answers[0])
-			answers = answers[1:]
+	var answers []plan.Answer
+	if len(submissions) > 0 {
+		var err error
+		if answers, err = s.service.Submit(ctx, domain.PoolID(in.PoolID), submissions); err != nil {
+			return nil, err
+		}
+		if len(answers) != len(submissions) {
+			return nil, domain.Errorf(domain.CodeInternal, "%d answers to %d submissions", len(answers), len(submissions))
+		}
+	}
+	results := make([]BatchResult, len(in.tasks))
+	for i := range in.tasks {
+		if refusal := in.tasks[i].refusal; refusal != nil {
+			results[i] = batchRefusal(ctx, s.complete(pool, &in.tasks[i].submission, refusal, place(i)))
 			continue
 		}
-		results[i] = batchRefusal(ctx, fault)
+		results[i] = batchResult(ctx, answers[0], place(i))
+		answers = answers[1:]
 	}
 	return &batchOutput{Body: BatchResults{Results: results}}, nil
 }
 
-func batchResult(ctx context.Context, i int, answer plan.Answer) BatchResult {
+func batchResult(ctx context.Context, answer plan.Answer, place string) BatchResult {
 	if answer.Err == nil {
 		accepted := admission(answer)
 		return BatchResult{Status: http.StatusAccepted, Task: &accepted}
 	}
 	refused := *answer.Err
-	refused.Faults = relocate(refused.Faults, "body.tasks["+strconv.Itoa(i)+"]")
+	refused.Faults = relocate(refused.Faults, place)
 	return batchRefusal(ctx, &refused)
 }
 

@@ -81,16 +81,16 @@ type cancelledOutput struct {
 
 func (s *server) operatorRoutes() {
 	settle := huma.Operation{
-		OperationID: "settleTask", Method: http.MethodPost, Path: "/pools/{poolId}/tasks/{taskId}/settle", Tags: []string{"tasks"},
+		OperationID: "settleTask", Method: http.MethodPost, Path: "/pools/{poolId}/tasks/{taskId}/settle", Tags: []string{tagTasks},
 		Summary: "Settle a task by hand",
 		Description: "For operators: ends a task whatever it is doing, gives its units back, and records who did it (`X-Actor`). " +
 			"`409 task_final` when it has ended, `409 conflict` when its status cannot become the one asked for.",
 		Errors: []int{400, 404, 409, 413, 415, 422, 503},
 	}
 	register(s, settle, s.settleTask)
-	documentBody[Settlement](s.api, settle, map[string]any{"status": "failed", "reason": "stuck on a dead node"})
+	documentBody[Settlement](s.api, settle, `{"status": "failed", "reason": "stuck on a dead node"}`)
 	register(s, huma.Operation{
-		OperationID: "cancelTasks", Method: http.MethodDelete, Path: "/pools/{poolId}/tasks", Tags: []string{"tasks"},
+		OperationID: "cancelTasks", Method: http.MethodDelete, Path: tasksPath, Tags: []string{tagTasks},
 		Summary:     "Cancel every live task with a label",
 		Description: "Drops the queued, asks the running to stop, and counts both.",
 		Errors:      []int{404, 422, 503},

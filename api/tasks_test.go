@@ -12,6 +12,7 @@ import (
 	"github.com/parkinglot/parkinglot/api"
 	"github.com/parkinglot/parkinglot/internal/domain"
 	"github.com/parkinglot/parkinglot/internal/plan"
+	"github.com/parkinglot/parkinglot/internal/store"
 )
 
 const (
@@ -165,6 +166,24 @@ func TestSubmitListsEveryFaultAtOnce(t *testing.T) {
 	}, locations)
 }
 
+func TestSubmitListsWhatThePoolWouldRefuseAsWell(t *testing.T) {
+	t.Parallel()
+	b := setup(t, &fake{pools: []store.PoolView{{Pool: domain.Pool{
+		PoolID: "llm", MaxUnits: 8, DefaultTimeout: time.Minute, Executors: []string{"default"},
+	}}}})
+	body := `{"taskId":"/","resourceCost":{"units":9},"deadline":"2026-03-01T12:00:00Z","executor":"gpu"}`
+	p := b.do(t, post, tasksPath, body).problem(t, http.StatusUnprocessableEntity, domain.CodeInvalid)
+	var locations []string
+	for _, e := range p.Errors {
+		locations = append(locations, e.Location)
+	}
+	require.Equal(t, []string{"body.taskId", "body.resourceCost.units", "body.deadline", "body.executor"}, locations)
+	b.do(t, post, "/pools/none/tasks", body).problem(t, http.StatusNotFound, domain.CodeUnknownPool)
+	b.err = domain.Errorf(domain.CodeUnavailable, "no database")
+	p = b.do(t, post, tasksPath, body).problem(t, http.StatusUnprocessableEntity, domain.CodeInvalid)
+	require.Len(t, p.Errors, 1)
+}
+
 func TestSubmitLimitsLabelsAndFaults(t *testing.T) {
 	t.Parallel()
 	b := setup(t, &fake{})
@@ -281,7 +300,7 @@ func TestBatchAnswersEachTaskInOrder(t *testing.T) {
 	}})
 	res := b.do(t, post, batchPath, `{"tasks":[
 		{"taskId":"a","resourceCost":{"units":1}},
-		{"taskId":"/","resourceCost":{"units":0}},
+		{"taskId":"/","resourceCost":{"units":0},"deadline":"2020-01-01T00:00:00Z"},
 		{"taskId":"full","resourceCost":{"units":1}},
 		7,
 		{"taskId":"late","resourceCost":{"units":1}},
@@ -299,7 +318,7 @@ func TestBatchAnswersEachTaskInOrder(t *testing.T) {
 		faults int
 	}{
 		{status: 202, task: "a"},
-		{status: 422, code: domain.CodeInvalid, first: "body.tasks[1].taskId", faults: 2},
+		{status: 422, code: domain.CodeInvalid, first: "body.tasks[1].taskId", faults: 3},
 		{status: 409, code: domain.CodeQueueFull},
 		{status: 422, code: domain.CodeInvalid, first: "body.tasks[3]", faults: 1},
 		{status: 422, code: domain.CodeInvalid, first: "body.tasks[4].deadline", faults: 1},
@@ -320,6 +339,17 @@ func TestBatchAnswersEachTaskInOrder(t *testing.T) {
 			require.Equal(t, want.first, r.Problem.Errors[0].Location)
 		}
 	}
+}
+
+func TestBatchNeedsAPool(t *testing.T) {
+	t.Parallel()
+	b := setup(t, &fake{})
+	b.do(t, post, "/pools/none/tasks:batch", `{"tasks":[{"taskId":"/"}]}`).problem(t, http.StatusNotFound, domain.CodeUnknownPool)
+	res := b.do(t, post, batchPath, `{"tasks":[{"taskId":"/"}]}`)
+	require.Equal(t, http.StatusOK, res.status)
+	require.Contains(t, res.body, `"status":422`)
+	b.err = domain.Errorf(domain.CodeUnavailable, "no database")
+	b.do(t, post, batchPath, `{"tasks":[`+goodTask+`]}`).problem(t, http.StatusServiceUnavailable, domain.CodeUnavailable)
 }
 
 func TestBatchIsBounded(t *testing.T) {

@@ -1,15 +1,16 @@
-// Package client is a typed Go client of Parking Lot's HTTP API.
-//
-// client.gen.go is generated from api/openapi.yaml; this file adds what a document
+package client //nolint:revive // client.gen.go has the package comment
+
+// The package is a typed Go client of Parking Lot's HTTP API. client.gen.go, which
+// has the package comment, is generated from api/openapi.yaml; this file adds what a document
 // cannot say: an error type for problems, and the address of a mailbox. A
 // ClientWithResponses is safe for concurrent use. It does not retry by itself:
 // submitting the same task again is safe, so callers may.
-package client
 
 import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -91,4 +92,25 @@ func Address(tenant, key string) RequestEditorFn {
 		req.URL.Path, req.URL.RawPath = path, raw
 		return nil
 	}
+}
+
+// Read reads the answer of a Client's method: the decoded body, or the error, an
+// *Error when the server refused. It closes the body.
+func Read[T any](res *http.Response, err error) (T, error) {
+	var value T
+	if err != nil {
+		return value, err
+	}
+	defer func() { _ = res.Body.Close() }() // all of it was read, or the error below says why not
+	body, err := io.ReadAll(res.Body)
+	if err != nil {
+		return value, fmt.Errorf("read the answer of %s: %w", res.Request.URL, err)
+	}
+	if err := Check(res, body); err != nil {
+		return value, err
+	}
+	if err := json.Unmarshal(body, &value); err != nil {
+		return value, fmt.Errorf("the answer of %s is not what was expected: %w", res.Request.URL, err)
+	}
+	return value, nil
 }

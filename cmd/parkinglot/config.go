@@ -20,9 +20,9 @@ func newConfig() *cobra.Command {
 		Use:   "check [file]",
 		Short: "Say what a configuration means, or everything that is wrong with it",
 		Long:  "Prints the pools with the values that count after defaults, environment and flags.\nWithout a file: the built-in demo. Exits 1 with every fault, each with its path.",
-		Args:  cobra.MaximumNArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			cfg, err := config.Load(config.Source{Path: strings.Join(args, ""), Environ: os.Environ()})
+		Args:  args(cobra.MaximumNArgs(1)),
+		RunE: func(cmd *cobra.Command, given []string) error {
+			cfg, err := config.Load(config.Source{Path: strings.Join(given, ""), Environ: os.Environ()})
 			if err != nil {
 				return err //nolint:wrapcheck // names the file and every fault
 			}
@@ -30,7 +30,7 @@ func newConfig() *cobra.Command {
 		},
 	}
 	schema := &cobra.Command{
-		Use: "schema", Short: "Print the JSON Schema of the configuration", Args: cobra.NoArgs,
+		Use: "schema", Short: "Print the JSON Schema of the configuration", Args: args(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			text, err := config.Schema()
 			if err != nil {
@@ -41,7 +41,7 @@ func newConfig() *cobra.Command {
 		},
 	}
 	demo := &cobra.Command{
-		Use: "demo", Short: "Print the built-in demo configuration, to begin with", Args: cobra.NoArgs,
+		Use: "demo", Short: "Print the built-in demo configuration, to begin with", Args: args(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			_, err := io.WriteString(cmd.OutOrStdout(), config.Demo())
 			return err //nolint:wrapcheck // standard output

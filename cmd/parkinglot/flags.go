@@ -75,3 +75,11 @@ func version() string {
 	}
 	return info.Main.Version
 }
+
+// finish gives a command's flags their variables in the help, and makes mistakes in
+// them usage errors.
+func finish(cmd *cobra.Command) *cobra.Command {
+	describeEnvironment(cmd.Flags())
+	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &statusError{status: exitUsage, err: err} })
+	return cmd
+}

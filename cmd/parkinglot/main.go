@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
-	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -41,6 +40,8 @@ func newRoot() *cobra.Command {
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return flagsFromEnvironment(cmd) },
 	}
 	root.AddCommand(newServe(), newWork(), newMigrate(), newConfig())
+	root.AddCommand(newSubmitCommand(), newStatusCommand(), newWaitCommand(), newCancelCommand(), newMailboxCommand(),
+		newAuditCommand(), newPoolsCommand(), newPoolCommand(), newOpenAPICommand(), newReplayCommand(), newVerifyCommand())
 	return root
 }
 
@@ -49,7 +50,7 @@ func newRoot() *cobra.Command {
 func flagsFromEnvironment(cmd *cobra.Command) error {
 	var faults []error
 	cmd.Flags().VisitAll(func(f *pflag.Flag) {
-		name := "PARKINGLOT_" + strings.ToUpper(strings.ReplaceAll(f.Name, "-", "_"))
+		name := envName(f.Name)
 		value := os.Getenv(name)
 		if f.Changed || value == "" || f.Name == "help" || f.Name == "version" {
 			return
@@ -58,7 +59,10 @@ func flagsFromEnvironment(cmd *cobra.Command) error {
 			faults = append(faults, fmt.Errorf("%s=%q: %w", name, value, err))
 		}
 	})
-	return errors.Join(faults...)
+	if len(faults) > 0 {
+		return failure(exitUsage, "%w", errors.Join(faults...))
+	}
+	return nil
 }
 
 // report tells what went wrong, each fault of an input on a line of its own.

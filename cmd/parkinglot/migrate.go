@@ -52,7 +52,7 @@ func newMigrate() *cobra.Command {
 func migrateVerb(name, short string, work func(context.Context, io.Writer, *migrate.Migrator) error) *cobra.Command {
 	var flags processFlags
 	cmd := &cobra.Command{
-		Use: name, Short: short, Args: cobra.NoArgs,
+		Use: name, Short: short, Args: args(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := flags.load(cmd)
 			if err != nil {
@@ -68,7 +68,7 @@ func migrateVerb(name, short string, work func(context.Context, io.Writer, *migr
 		},
 	}
 	flags.common(cmd)
-	return cmd
+	return finish(cmd)
 }
 
 func printSteps(w io.Writer, steps []migrate.Step) error {

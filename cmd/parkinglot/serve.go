@@ -24,7 +24,7 @@ func newServe() *cobra.Command {
 		Long: "Serves the API, takes the turns of the configured pools, and runs their tasks.\n" +
 			"Without flags: the built-in demo on an embedded file backend under ./data.\n" +
 			"SIGTERM stops taking, lets running tasks end within --grace, and exits 0.",
-		Args: cobra.NoArgs,
+		Args: args(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := flags.load(cmd)
 			if err != nil {
@@ -50,7 +50,7 @@ func newServe() *cobra.Command {
 	cmd.Flags().StringVar(&flags.dataDir, "data-dir", "", "folder of the file backend (default: data_dir of the configuration, ./data)")
 	cmd.Flags().StringVarP(&listen, "listen", "l", "127.0.0.1:8080", "address of the API")
 	cmd.Flags().BoolVar(&migrate, "migrate", false, "bring a Postgres that is behind up to date first")
-	return cmd
+	return finish(cmd)
 }
 
 // greet tells people what is there and what to try first.

@@ -17,7 +17,7 @@ func newWork() *cobra.Command {
 		Long: "Fetches admitted tasks of pools with runtime_adapter worker and runs them. It keeps no\n" +
 			"state: start as many as there is work for, next to any number of serve processes on the\n" +
 			"same Postgres. SIGTERM lets running tasks end within --grace and hands back the rest.",
-		Args: cobra.NoArgs,
+		Args: args(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := flags.load(cmd)
 			if err != nil {
@@ -43,5 +43,5 @@ func newWork() *cobra.Command {
 	flags.running(cmd)
 	cmd.Flags().StringSliceVar(&pools, "pools", nil, "pools to work on, separated by commas (default: all worker pools of the configuration)")
 	cmd.Flags().BoolVar(&migrate, "migrate", false, "bring a Postgres that is behind up to date first")
-	return cmd
+	return finish(cmd)
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/parkinglot/parkinglot/api"
 	"github.com/parkinglot/parkinglot/internal/domain"
 	"github.com/parkinglot/parkinglot/internal/store"
 	"github.com/parkinglot/parkinglot/workers"
@@ -35,6 +36,9 @@ type Options struct {
 type Running struct {
 	Addr  string // what the API listens on; empty in a worker process
 	Pools []domain.PoolID
+	// Service is what the API asks, for callers in this process that need no HTTP; nil
+	// in a worker process.
+	Service api.Service
 }
 
 func (o *Options) complete() {

@@ -64,6 +64,7 @@ func newProcess(cfg *config.Config, role string, b *backends, pools []domain.Poo
 	opts := scheduler.Options{
 		Worker: worker, Stores: b.stores, Pools: turns, Log: log, Metrics: p.metrics, Reborn: p.reborn,
 		SafetyPoll: cfg.Limits.SafetyPoll(), HeartbeatEvery: cfg.Limits.Heartbeat(), WorkerTTL: cfg.Limits.WorkerTTL(),
+		TurnsKept: int(cfg.Retention.TurnRows),
 	}
 	if len(workerPools) > 0 {
 		p.river, err = riverrt.NewWorker(riverrt.WorkerOptions{
@@ -154,6 +155,7 @@ func (p *process) run(ctx context.Context, up func(context.Context) (down func()
 	endTurns()
 	err = errors.Join(err, <-ended)
 	p.runner.Close()
+	p.log.InfoContext(ctx, "stopped")
 	return errors.Join(err, p.closeRecord())
 }
 

@@ -55,8 +55,12 @@ func Serve(ctx context.Context, cfg *config.Config, opts Options) (err error) {
 				return nil, fmt.Errorf("worker pools: %w", err)
 			}
 		}
-		down := p.listen(ctx, listener)
-		opts.Ready(Running{Addr: listener.Addr().String(), Pools: poolIDs(wanted)})
+		edge := &service{
+			scheduler: p.scheduler, stores: p.backends.stores, homes: p.homes, limits: p.cfg.Limits,
+			now: now, log: p.log, stop: ctx.Done(),
+		}
+		down := p.listen(ctx, listener, edge)
+		opts.Ready(Running{Addr: listener.Addr().String(), Pools: poolIDs(wanted), Service: edge})
 		return down, nil
 	})
 }
@@ -91,14 +95,10 @@ const (
 
 // listen serves the API until the function it returns is called. From the moment
 // ctx ends, nothing new is taken and waiting reads are answered.
-func (p *process) listen(ctx context.Context, listener net.Listener) (down func()) {
-	edge := &service{
-		scheduler: p.scheduler, stores: p.backends.stores, homes: p.homes, limits: p.cfg.Limits,
-		now: now, log: p.log, stop: ctx.Done(),
-	}
+func (p *process) listen(ctx context.Context, listener net.Listener, edge *service) (down func()) {
 	p.metrics.Register(telemetry.NewPoolCollector(edge))
 	server := &http.Server{
-		Handler:           p.metrics.HTTP(api.New(edge, api.Options{Metrics: p.metrics.Handler(), Log: p.log})),
+		Handler:           api.New(edge, api.Options{Metrics: p.metrics.Handler(), Observe: p.metrics.Request, Log: p.log}),
 		ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes,
 		ErrorLog: slog.NewLogLogger(p.log.Handler(), slog.LevelWarn),
 	}

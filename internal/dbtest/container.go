@@ -11,7 +11,6 @@ import (
 
 	"github.com/moby/moby/api/types/container"
 	"github.com/testcontainers/testcontainers-go"
-	"github.com/testcontainers/testcontainers-go/log"
 )
 
 // images are what a container may be made of, the first that the engine has.
@@ -35,9 +34,20 @@ kill -QUIT "$server" 2>/dev/null
 wait "$server"
 `
 
+// quiet keeps what testcontainers tells of its containers out of the tests' output.
+type quiet struct{}
+
+// Printf implements testcontainers' log.Logger.
+func (quiet) Printf(string, ...any) {}
+
 // startContainer runs the server in a container. PARKINGLOT_TEST_IMAGE names the
 // image to use instead of the first one there is.
 func startContainer(ctx context.Context, opts Options) (string, func(), error) {
+	// The keeper does what Ryuk would, whose image is one more to pull. Said before the
+	// engine is first asked: testcontainers reads its settings once.
+	if err := os.Setenv("TESTCONTAINERS_RYUK_DISABLED", "true"); err != nil {
+		return "", nil, err
+	}
 	forced := os.Getenv("PARKINGLOT_TEST_POSTGRES") == "container"
 	image, err := findImage(ctx)
 	if err != nil {
@@ -46,13 +56,9 @@ func startContainer(ctx context.Context, opts Options) (string, func(), error) {
 		}
 		image = images[len(images)-1]
 	}
-	// The keeper does what Ryuk would, whose image is one more to pull.
-	if err := os.Setenv("TESTCONTAINERS_RYUK_DISABLED", "true"); err != nil {
-		return "", nil, err
-	}
 	password := rand.Text()
 	ctr, err := testcontainers.Run(ctx, image,
-		testcontainers.WithLogger(log.TestLogger(nil)),
+		testcontainers.WithLogger(quiet{}),
 		testcontainers.WithEnv(map[string]string{
 			"POSTGRES_PASSWORD": password, "PGPASSWORD": password, "PGDATA": "/pgdata/data",
 			"POSTGRES_INITDB_ARGS": "--no-locale -E UTF8 --no-sync",

@@ -114,6 +114,7 @@ func (c *checker) open(ctx context.Context) error {
 		found := &Findings{Keep: c.options.Keep}
 		ledger := NewLedger(domain.Source(pool.ID), Start{Limit: LimitBefore(changes, pool.MaxUnits)}, found)
 		ledger.Expect(pool.Counters)
+		pool.MaxOvertakes = mostOvertakes(changes, pool.MaxOvertakes)
 		c.pools = append(c.pools, pool)
 		c.ledgers[pool.ID], c.findings[pool.ID] = ledger, found
 		c.total += pool.Counters.EventSeq

@@ -216,6 +216,17 @@ func TestCheckNamesAnUnknownPool(t *testing.T) {
 	require.Equal(t, domain.CodeUnknownPool, domain.CodeOf(err))
 }
 
+func TestCheckFollowsLimitsThatWereChanged(t *testing.T) {
+	t.Parallel()
+	s := settled()
+	tr := &trail{events: s.events}
+	tr.add(domain.EventPoolChange, "", 0, 0).Detail = []byte(`{"maxUnits":6,"maxOvertakes":4,"from":{"maxUnits":10,"maxOvertakes":20}}`)
+	s.events = tr.events
+	s.tasks[0].Overtaken = 17
+	s.pools[0].MaxUnits, s.pools[0].MaxOvertakes, s.pools[0].Counters.EventSeq = 6, 4, int64(len(s.events))
+	require.Empty(t, check(t, s, history.Options{}).First)
+}
+
 func TestCheckCountsWhoWasPassed(t *testing.T) {
 	t.Parallel()
 	s := settled()

@@ -82,8 +82,8 @@ func startToEntered(l *Ledger, runs []*run) (arrival, entry Percentiles) {
 		}
 		entered := wall(r.enter)
 		fromStart = append(fromStart, max(0, entered.Sub(a.StartAt)))
-		if s := l.find(a.TaskID, 0); s != nil && a.Number == 1 && s.enqueue == 0 {
-			fromSubmit = append(fromSubmit, max(0, entered.Sub(s.submitAt)))
+		if a.Number == 1 && a.QueuedAt.IsZero() && !a.SubmitAt.IsZero() {
+			fromSubmit = append(fromSubmit, max(0, entered.Sub(a.SubmitAt)))
 		}
 	}
 	return PercentilesOf(fromSubmit), PercentilesOf(fromStart)

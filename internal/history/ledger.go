@@ -27,13 +27,15 @@ type Counters struct {
 
 // Attempt is one run of a task as the trail tells it.
 type Attempt struct {
-	TaskID  domain.TaskID
-	JobID   domain.JobID // 0 when the source does not tell
-	Number  int
-	Units   domain.Units
-	Limit   domain.Units // of the pool when it started
-	StartAt time.Time
-	Start   int64 // Seq of the start
+	TaskID domain.TaskID
+	JobID  domain.JobID // 0 when the source does not tell
+	Number int
+	Units  domain.Units
+	Limit  domain.Units // of the pool when it started
+	// SubmitAt is when the task was submitted; zero when the ledger began after that.
+	SubmitAt time.Time
+	StartAt  time.Time
+	Start    int64 // Seq of the start
 	// QueuedAt is when the task had been queued, for a first attempt that did not
 	// start on arrival; else zero.
 	QueuedAt time.Time

@@ -69,7 +69,7 @@ func lives() *trail {
 	again = tr.add(domain.EventFail, "refused", 4, 1)
 	again.Submission = 2
 	change := tr.add(domain.EventPoolChange, "", 0, 0)
-	change.Detail = []byte(`{"maxUnits":12,"from":{"maxUnits":10}}`)
+	change.Detail = []byte(`{"maxUnits":12,"name":"big","from":{"maxUnits":10,"name":"small"}}`)
 	tr.add(domain.EventStart, "big", 10, 2)
 	tr.add(domain.EventExpire, "big", 10, 2)
 	tr.add(domain.EventStart, "parked", 4, 2)

@@ -16,21 +16,18 @@ const serverPage int64 = 500
 
 // Server reads a history through the HTTP API.
 type Server struct {
-	API client.ClientWithResponsesInterface
+	API client.ClientInterface
 }
 
 // Pools implements Source.
 func (s Server) Pools(ctx context.Context) ([]Pool, error) {
-	res, err := s.API.ListPoolsWithResponse(ctx)
+	list, err := client.Read[client.PoolList](s.API.ListPools(ctx))
 	if err != nil {
 		return nil, err
 	}
-	if err := client.Check(res.HTTPResponse, res.Body); err != nil {
-		return nil, err
-	}
-	pools := make([]Pool, 0, len(res.JSON200.Pools))
-	for i := range res.JSON200.Pools {
-		p := &res.JSON200.Pools[i]
+	pools := make([]Pool, 0, len(list.Pools))
+	for i := range list.Pools {
+		p := &list.Pools[i]
 		pools = append(pools, Pool{
 			ID: domain.PoolID(p.PoolID), State: domain.PoolState(p.State),
 			MaxUnits: domain.Units(p.MaxUnits), MaxOvertakes: int(p.MaxOvertakes),
@@ -60,20 +57,16 @@ func (s Server) Events(query EventQuery) Stream {
 }
 
 type serverStream struct {
-	api    client.ClientWithResponsesInterface
+	api    client.ClientInterface
 	params *client.ListEventsParams
 }
 
 // Next implements Stream.
 func (s *serverStream) Next(ctx context.Context) ([]domain.Event, error) {
-	res, err := s.api.ListEventsWithResponse(ctx, s.params)
+	page, err := client.Read[client.AuditPage](s.api.ListEvents(ctx, s.params))
 	if err != nil {
 		return nil, err
 	}
-	if err := client.Check(res.HTTPResponse, res.Body); err != nil {
-		return nil, err
-	}
-	page := res.JSON200
 	if page.NextCursor != "" {
 		s.params.Cursor = &page.NextCursor
 	}
@@ -122,24 +115,21 @@ func (s Server) Tasks(ctx context.Context, pool domain.PoolID, each func(*domain
 	limit := serverPage
 	params := &client.ListTasksParams{Limit: &limit}
 	for {
-		res, err := s.API.ListTasksWithResponse(ctx, string(pool), params)
+		page, err := client.Read[client.TaskPage](s.API.ListTasks(ctx, string(pool), params))
 		if err != nil {
 			return err
 		}
-		if err := client.Check(res.HTTPResponse, res.Body); err != nil {
-			return err
-		}
-		for i := range res.JSON200.Tasks {
-			task, err := taskOf(&res.JSON200.Tasks[i])
+		for i := range page.Tasks {
+			task, err := taskOf(&page.Tasks[i])
 			if err != nil {
 				return err
 			}
 			each(&task)
 		}
-		if res.JSON200.NextCursor == "" {
+		if page.NextCursor == "" {
 			return nil
 		}
-		params.Cursor = &res.JSON200.NextCursor
+		params.Cursor = &page.NextCursor
 	}
 }
 
@@ -165,25 +155,22 @@ func (s Server) Messages(ctx context.Context, tenant domain.Tenant, each func(*d
 	limit := serverPage
 	params := &client.ReadMailboxParams{Limit: &limit}
 	for {
-		res, err := s.API.ReadMailboxWithResponse(ctx, string(tenant), client.TenantMailbox, params,
-			client.Address(string(tenant), client.TenantMailbox))
+		page, err := client.Read[client.MailboxPage](s.API.ReadMailbox(ctx, string(tenant), client.TenantMailbox, params,
+			client.Address(string(tenant), client.TenantMailbox)))
 		if err != nil {
 			return err
 		}
-		if err := client.Check(res.HTTPResponse, res.Body); err != nil {
-			return err
-		}
-		for i := range res.JSON200.Messages {
-			message, err := messageOf(&res.JSON200.Messages[i])
+		for i := range page.Messages {
+			message, err := messageOf(&page.Messages[i])
 			if err != nil {
 				return err
 			}
 			each(&message)
 		}
-		if len(res.JSON200.Messages) == 0 {
+		if len(page.Messages) == 0 {
 			return nil
 		}
-		params.Since = &res.JSON200.NextCursor
+		params.Since = &page.NextCursor
 	}
 }
 

@@ -135,7 +135,7 @@ func (l *Ledger) start(e *domain.Event, s *submission) {
 	s.attempts = e.Attempt
 	s.live = &Attempt{
 		TaskID: e.TaskID, JobID: e.JobID, Number: e.Attempt, Units: e.Units,
-		Limit: l.limit, Start: e.Seq, StartAt: e.At,
+		Limit: l.limit, Start: e.Seq, StartAt: e.At, SubmitAt: s.submitAt,
 	}
 	if s.start == 0 {
 		s.start, s.startAt = e.Seq, e.At
@@ -227,12 +227,17 @@ func (l *Ledger) count(s domain.Status, n int64) {
 	}
 }
 
-// poolChange is the detail of a pool_change event, as far as the ledger needs it.
+// poolLimits are the limits that a pool_change event may tell of.
+type poolLimits struct {
+	MaxUnits     *domain.Units `json:"maxUnits"`
+	MaxOvertakes *int          `json:"maxOvertakes"`
+}
+
+// poolChange is the detail of a pool_change event, as far as it is needed here.
 type poolChange struct {
-	MaxUnits *domain.Units `json:"maxUnits"`
-	From     struct {
-		MaxUnits *domain.Units `json:"maxUnits"`
-	} `json:"from"`
+	poolLimits
+
+	From poolLimits `json:"from"`
 }
 
 // change follows max_units.
@@ -267,6 +272,23 @@ func LimitBefore(changes []domain.Event, now domain.Units) domain.Units {
 		c, err := parseChange(&changes[i])
 		if err == nil && c.From.MaxUnits != nil {
 			return *c.From.MaxUnits
+		}
+	}
+	return now
+}
+
+// mostOvertakes returns the largest max_overtakes that the pool ever had: a row may
+// have been overtaken under an earlier limit.
+func mostOvertakes(changes []domain.Event, now int) int {
+	for i := range changes {
+		c, err := parseChange(&changes[i])
+		if err != nil {
+			continue
+		}
+		for _, limits := range []poolLimits{c.poolLimits, c.From} {
+			if now >= 0 && limits.MaxOvertakes != nil {
+				now = max(now, *limits.MaxOvertakes)
+			}
 		}
 	}
 	return now

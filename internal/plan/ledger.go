@@ -46,7 +46,8 @@ type account struct {
 	domain.TenantUsage
 	was    domain.TenantUsage
 	limit  domain.TenantPolicy
-	capped bool // reached its units cap in this start pass
+	capped bool         // reached its units cap in this start pass
+	claim  domain.Units // the most that one of its tasks waits for, in this start pass
 	// promised is the finish tag after the arrivals of this turn that are not decided yet.
 	promised int64
 	subject  string

@@ -25,6 +25,16 @@ func (t *turn) place(task *domain.Task) {
 	t.charge(task)
 }
 
+// replace puts a task back to the place it had, which is paid for; unless a new one
+// comes earlier, as it may when the pool's policy has changed since.
+func (t *turn) replace(task *domain.Task) {
+	t.classify(task)
+	if fresh := t.rank(task, t.account(task.Tenant).FinishTag); fresh < task.Rank {
+		task.Rank = fresh
+		t.charge(task)
+	}
+}
+
 // classOf returns the class a task is ordered by: a fifo pool has one.
 func classOf(policy domain.PriorityPolicy, requested domain.Priority) domain.Priority {
 	if policy == domain.PolicyFIFO {
@@ -94,9 +104,9 @@ func (t *turn) line() {
 			if !ok {
 				r = &rows[i]
 				*r = row{t: task, fromStatus: task.Status, fromAttempt: task.Attempt}
-				if len(t.relane) > 0 {
-					task.Lane = t.pool.TenantLane(task.Tenant)
-				}
+			}
+			if len(t.relane) > 0 {
+				r.t.Lane = t.pool.TenantLane(r.t.Tenant)
 			}
 			r.stored = true
 			t.queue = append(t.queue, r)

@@ -73,7 +73,7 @@ func (t *turn) handBack(r *row, s *Settle) {
 	t.move(r, record{kind: domain.EventRetry}, func(task *domain.Task) {
 		task.MaxAttempts++
 		task.Status, task.Reason = domain.StatusQueued, s.Reason
-		t.classify(task)
+		t.replace(task)
 	})
 	t.enter(r)
 }

@@ -10,9 +10,10 @@ import (
 // start runs the start pass: down the line, as long as units are free.
 //
 // What does not fit holds up everybody behind it but MaxOvertakes, counted on its
-// row. What its tenant's cap keeps back holds up nobody but its own tenant. An
-// arriving task that cannot start and finds no room in the queue holds up nobody:
-// it is about to be rejected.
+// row; of its own tenant, only what leaves it room under the tenant's cap may pass.
+// What its tenant's cap keeps back holds up nobody but its own tenant. An arriving
+// task that cannot start and finds no room in the queue holds up nobody: it is about
+// to be rejected.
 func (t *turn) start(arrivals []arrival) {
 	if !t.mayStart() || t.free() <= 0 {
 		return
@@ -26,24 +27,30 @@ func (t *turn) start(arrivals []arrival) {
 		t.entered = append(t.entered, a.row)
 	}
 	t.line()
-	p := pass{turn: t, lanes: t.cutLanes()}
+	p := pass{turn: t, unseen: t.cutLanes()}
 	for _, r := range t.queue {
-		if t.free() <= 0 || p.reserved {
+		if t.free() <= 0 || p.reserved || r.t.Priority < p.floor {
 			return
 		}
-		lane := p.lanes[r.t.Lane]
+		unseen, cut := p.unseen[r.t.Lane]
 		// What comes behind the unread part of its lane waits until that is read.
-		if r.stored || lane == nil || lane.unseen > 0 {
+		if !cut || unseen > 0 {
 			p.visit(r)
 		}
-		if lane == nil || !r.stored {
+		if !cut || !r.stored {
 			continue
 		}
-		if lane.unseen--; lane.unseen == 0 && !lane.heldUp && !t.capReached(r.t.Tenant, r.t.Lane) {
-			// All that was read of the lane has gone: the next in order is unread.
+		p.unseen[r.t.Lane] = unseen - 1
+		if unseen > 1 || t.capReached(r.t.Tenant, r.t.Lane) {
+			continue
+		}
+		// From here on there are unread tasks in between. They may be passed only as far
+		// as somebody in front of them counts it.
+		if p.heads[r.t.Priority] == nil {
 			t.again = t.again || t.free() > 0
 			return
 		}
+		p.floor = r.t.Priority
 	}
 }
 
@@ -60,37 +67,29 @@ func (t *turn) free() domain.Units { return t.pool.MaxUnits.Sub(t.counters.Activ
 // pass is the state of one walk down the line.
 type pass struct {
 	*turn
-	lanes map[string]*lane
+	// unseen is, of each lane that may have more than was read, how many of those read
+	// have not been visited yet.
+	unseen map[string]int
+	// floor is the lowest class whose first blocked task is known.
+	floor domain.Priority
 	// heads are the first task of each class that did not fit.
 	heads [domain.PriorityClasses]*row
 	// reserved: a head has been overtaken often enough; what is free is kept for it.
 	reserved bool
 }
 
-// lane is what a pass knows of a lane that may have more than was read of it.
-type lane struct {
-	unseen int  // candidates not visited yet
-	heldUp bool // one of them did not fit
-}
-
-// cutLanes returns the lanes of which perhaps only the first part was read.
-func (t *turn) cutLanes() map[string]*lane {
+// cutLanes counts what was read of the lanes that may have more.
+func (t *turn) cutLanes() map[string]int {
 	if !t.snap.CandidatesCut {
 		return nil
 	}
-	lanes := make(map[string]*lane)
+	lanes := make(map[string]int)
 	for _, r := range t.queue {
-		if !r.stored {
-			continue
+		if r.stored {
+			lanes[r.t.Lane]++
 		}
-		l := lanes[r.t.Lane]
-		if l == nil {
-			l = &lane{}
-			lanes[r.t.Lane] = l
-		}
-		l.unseen++
 	}
-	maps.DeleteFunc(lanes, func(_ string, l *lane) bool { return l.unseen < t.snap.LaneLimit })
+	maps.DeleteFunc(lanes, func(_ string, n int) bool { return n < t.snap.LaneLimit })
 	return lanes
 }
 
@@ -112,8 +111,9 @@ func (p *pass) visit(r *row) {
 	case account.capped:
 	case limit > 0 && account.ActiveUnits.Add(task.Units) > limit:
 		account.capped = p.stays(r)
-	case task.Units > p.free():
+	case task.Units > p.free(), limit > 0 && account.ActiveUnits.Add(account.claim).Add(task.Units) > limit:
 		if p.stays(r) {
+			account.claim = max(account.claim, task.Units)
 			p.block(r)
 		}
 	default:
@@ -137,9 +137,6 @@ func (p *pass) stays(r *row) bool {
 
 // block notes a task that does not fit.
 func (p *pass) block(r *row) {
-	if lane := p.lanes[r.t.Lane]; lane != nil {
-		lane.heldUp = true
-	}
 	if head := &p.heads[r.t.Priority]; *head == nil {
 		*head = r
 		p.reserved = p.reserved || r.t.Overtaken >= p.pool.MaxOvertakes

@@ -186,8 +186,12 @@ func knownAnswer(task *domain.Task, s *Submit) Answer {
 		"task %q exists with another body; use another taskId, or send the same body", s.TaskID)}
 }
 
-// faults returns everything that keeps the task from ever starting.
-func (t *turn) faults(s *Submit) []domain.Fault {
+func (t *turn) faults(s *Submit) []domain.Fault { return Faults(&t.pool, s, t.now) }
+
+// Faults returns everything that keeps the task from ever starting in the pool as it
+// is. Turn asks it under the lock; an edge that refuses a submission for its form may
+// ask it too, to list all that is wrong at once.
+func Faults(pool *domain.Pool, s *Submit, now time.Time) []domain.Fault {
 	var faults []domain.Fault
 	add := func(value any, location, format string, args ...any) {
 		faults = append(faults, domain.Fault{
@@ -195,15 +199,15 @@ func (t *turn) faults(s *Submit) []domain.Fault {
 		})
 	}
 	const units = "resourceCost.units"
-	limit := t.pool.Tenants[s.Tenant].MaxUnits
+	limit := pool.Tenants[s.Tenant].MaxUnits
 	switch {
 	case s.Units < 1:
 		add(s.Units, units, "must be at least 1")
 	case s.Units > domain.MaxPoolUnits:
 		add(s.Units, units, "must be at most %d", domain.MaxPoolUnits)
-	case t.pool.MaxUnits > 0 && s.Units > t.pool.MaxUnits:
-		add(s.Units, units, "the pool has %d units in all", t.pool.MaxUnits)
-	case t.pool.MaxUnits > 0 && limit > 0 && s.Units > limit:
+	case pool.MaxUnits > 0 && s.Units > pool.MaxUnits:
+		add(s.Units, units, "the pool has %d units in all", pool.MaxUnits)
+	case pool.MaxUnits > 0 && limit > 0 && s.Units > limit:
 		add(s.Units, units, "tenant %q may use %d units at a time", s.Tenant, limit)
 	}
 	if s.Kind != "" && !slices.Contains(domain.ResourceKinds(), s.Kind) {
@@ -212,18 +216,18 @@ func (t *turn) faults(s *Submit) []domain.Fault {
 	if s.Priority < domain.PriorityLow || s.Priority > domain.PriorityCritical {
 		add(int16(s.Priority), "priority", "must be low, normal, high or critical")
 	}
-	if s.Deadline != nil && !s.Deadline.Truncate(time.Microsecond).After(t.now) {
-		add(s.Deadline.UTC().Format(time.RFC3339Nano), "deadline", "is not in the future: it is %s", t.now.Format(time.RFC3339Nano))
+	if s.Deadline != nil && !s.Deadline.Truncate(time.Microsecond).After(now) {
+		add(s.Deadline.UTC().Format(time.RFC3339Nano), "deadline", "is not in the future: it is %s", now.Format(time.RFC3339Nano))
 	}
-	if timeout := t.timeout(s); timeout < time.Millisecond {
+	if timeout := cmp.Or(s.Timeout, pool.DefaultTimeout); timeout < time.Millisecond {
 		add(timeout.Seconds(), "timeoutSecs", "must be at least 0.001")
 	}
 	if s.MaxAttempts < 0 || s.MaxAttempts > maxTaskAttempts {
 		add(s.MaxAttempts, "maxAttempts", "must be between 1 and %d", maxTaskAttempts)
 	}
 	// A pool without a list leaves the choice to whoever runs its tasks.
-	if name := cmp.Or(s.Executor, DefaultExecutor); len(t.pool.Executors) > 0 && !slices.Contains(t.pool.Executors, name) {
-		add(name, "executor", "the pool has no such executor; it has %s", strings.Join(t.pool.Executors, ", "))
+	if name := cmp.Or(s.Executor, DefaultExecutor); len(pool.Executors) > 0 && !slices.Contains(pool.Executors, name) {
+		add(name, "executor", "the pool has no such executor; it has %s", strings.Join(pool.Executors, ", "))
 	}
 	return faults
 }

@@ -22,11 +22,11 @@ import (
 // before --speed: pauses between arrivals longer than alibabaPause are cut to it,
 // runs longer than alibabaLongest are cut to it, and a second of the trace then
 // counts as alibabaSecond. The whole trace thereby takes 65 minutes at speed 1 and
-// asks for about 77 % of the pool.
+// asks for about 65 % of the pool.
 const (
 	alibabaGPUs    = 8
-	alibabaPause   = 600   // s
-	alibabaLongest = 10800 // s
+	alibabaPause   = 600  // s
+	alibabaLongest = 7200 // s
 	alibabaSecond  = 2 * time.Millisecond
 )
 

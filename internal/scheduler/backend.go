@@ -24,11 +24,12 @@ type backend struct {
 	checks *checks
 
 	ready chan struct{} // closed when the backend has registered this process for the first time
+	born  chan struct{} // holds a signal when an incarnation begins
 
 	mu         sync.Mutex
 	worker     store.Worker
 	registered bool      // the register knows worker
-	leaving    bool      // worker is being given up
+	leaving    bool      // worker is being given up; only giveUp ends that
 	beatAt     time.Time // when the last heartbeat that arrived was sent
 	troubleAt  time.Time // when the backend last did not answer a heartbeat; at first the start
 	down       map[domain.PoolID]bool
@@ -44,6 +45,7 @@ func newBackend(s *Scheduler, name domain.Backend, st store.Store) *backend {
 		troubleAt: time.Now(),
 		down:      make(map[domain.PoolID]bool),
 		ready:     make(chan struct{}),
+		born:      make(chan struct{}, 1),
 	}
 	b.waker, _ = st.(store.Waker)
 	b.hinter = &hinter{b: b, wake: make(chan struct{}, 1), pending: make(map[domain.PoolID]store.Wake)}

@@ -23,8 +23,7 @@ func (l *loop) bisect(t *turn, cause error) pause {
 		return pause{}
 	}
 	l.log.Warn("a turn was refused; looking for the request that is the cause", "requests", len(rs), "error", cause)
-	half := len(rs) / 2
-	l.alone = append(l.alone, rs[half:], rs[:half])
+	l.divide(rs)
 	return pause{}
 }
 

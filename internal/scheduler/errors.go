@@ -69,8 +69,17 @@ func errInternal(cause error) *domain.Error {
 	}
 }
 
+func errHeld(cause error) *domain.Error {
+	return &domain.Error{
+		Code:       domain.CodeUnavailable,
+		Message:    "somebody else holds a row that this request changes; send the same request again",
+		RetryAfter: retryAfter,
+		Err:        cause,
+	}
+}
+
 // undecided reports whether err says that the request was not decided at all,
 // rather than how.
 func undecided(err *domain.Error) bool {
-	return err != nil && err.Code == domain.CodeUnavailable
+	return err != nil && (err.Code == domain.CodeUnavailable || err.Code == domain.CodeUnknownPool)
 }

@@ -217,7 +217,9 @@ func TestGuardMeansAgain(t *testing.T) {
 		left--
 		return fmt.Errorf("%w: %w", store.ErrGuard, errInjected)
 	}}
-	p := launch(t, options(st), newRunner(nil))
+	opts := options(st)
+	opts.Patience = soon
+	p := launch(t, opts, newRunner(nil))
 	require.NoError(t, answerOr(p.Submit(t.Context(), poolID, submits(10))))
 	for i := range 10 {
 		wantStatus(t, st, domain.TaskID(fmt.Sprint("task-", i)), domain.StatusCompleted)
@@ -250,4 +252,42 @@ func TestPanicInThePlanFailsOnlyItsCause(t *testing.T) {
 		wantStatus(t, st, domain.TaskID(fmt.Sprint("task-", i)), domain.StatusCompleted)
 	}
 	wantBalance(t, st)
+}
+
+func TestRowHeldBySomebodyElseDelaysOnlyItsRequest(t *testing.T) {
+	t.Parallel()
+	held := true
+	st := &faulty{Store: memory(t, newPool(domain.BackendMemory)), poison: func(r *plan.Requests) error {
+		for i := range r.Settles {
+			if held && r.Settles[i].Ref.JobID == 1 {
+				return fmt.Errorf("%w: %w", store.ErrGuard, errInjected)
+			}
+		}
+		return nil
+	}}
+	p := launch(t, options(st), newRunner(nil))
+	require.NoError(t, answerOr(p.Submit(t.Context(), poolID, submits(9))))
+	for i := 1; i < 9; i++ {
+		wantStatus(t, st, domain.TaskID(fmt.Sprint("task-", i)), domain.StatusCompleted)
+	}
+	require.NoError(t, answerOr(p.Submit(t.Context(), poolID, []plan.Submit{submit("later")})))
+	wantStatus(t, st, "later", domain.StatusCompleted)
+	wantStatus(t, st, "task-0", domain.StatusRunning)
+	st.set(func(*faulty) { held = false })
+	wantStatus(t, st, "task-0", domain.StatusCompleted)
+	wantBalance(t, st)
+}
+
+func TestAskForARowHeldBySomebodyElseIsToldSo(t *testing.T) {
+	t.Parallel()
+	st := &faulty{Store: memory(t, newPool(domain.BackendMemory)), poison: func(r *plan.Requests) error {
+		if len(r.Cancels) > 0 {
+			return fmt.Errorf("%w: %w", store.ErrGuard, errInjected)
+		}
+		return nil
+	}}
+	p := launch(t, options(st), newRunner(forever))
+	require.NoError(t, answerOr(p.Submit(t.Context(), poolID, submits(1))))
+	_, err := p.Cancel(t.Context(), poolID, plan.Cancel{TaskID: "task-0"})
+	require.Equal(t, domain.CodeUnavailable, domain.CodeOf(err))
 }

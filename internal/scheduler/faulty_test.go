@@ -27,6 +27,7 @@ type faulty struct {
 	poison   func(*plan.Requests) error
 	commit   []commitFault // of the next turns that write
 	unknowns int
+	after    func() // runs between the commit of a turn and its answer
 }
 
 // commitFault is how a COMMIT goes wrong.
@@ -96,6 +97,12 @@ func (f *faulty) Turn(ctx context.Context, spec store.TurnSpec) (plan.Decisions,
 		return d
 	}
 	d, err := f.Store.Turn(ctx, spec)
+	f.mu.Lock()
+	after := f.after
+	f.mu.Unlock()
+	if after != nil {
+		after()
+	}
 	switch {
 	case err != nil:
 		return d, err

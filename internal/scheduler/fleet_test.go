@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"path/filepath"
+	"sync"
 	"testing"
 	"time"
 
@@ -156,6 +157,40 @@ func TestIncarnationMarkedDeadStartsOver(t *testing.T) {
 	})
 	require.Equal(t, domain.StatusRunning, again.Status)
 	require.True(t, p.run.wasAbandoned(domain.Ref{PoolID: poolID, JobID: again.JobID, Attempt: 1}))
+}
+
+func TestStartUnderAGivenUpIdGoesBack(t *testing.T) {
+	t.Parallel()
+	under, b := memory(t, newPool(domain.BackendMemory)), newBus()
+	st := &faulty{Store: under}
+	opts := options(under)
+	opts.Stores[under.Backend()] = &struct {
+		store.Store
+		store.Waker
+	}{st, b.join(under)}
+	p := launch(t, opts, newRunner(nil))
+	require.NoError(t, answerOr(p.Submit(t.Context(), poolID, []plan.Submit{submit("first")})))
+	wantStatus(t, under, "first", domain.StatusCompleted)
+
+	before := p.Worker(under.Backend()).ID
+	st.set(func(f *faulty) {
+		f.after = sync.OnceFunc(func() { // the process is marked dead between commit and answer
+			_, err := under.Reap(context.Background(), time.Millisecond, time.Now().Add(time.Hour))
+			if err != nil {
+				t.Error(err)
+			}
+			for p.Worker(under.Backend()).ID == before {
+				time.Sleep(glimpse)
+			}
+		})
+	})
+	require.NoError(t, answerOr(p.Submit(t.Context(), poolID, submits(1))))
+	task := wantStatus(t, under, "task-0", domain.StatusCompleted)
+	require.Equal(t, 2, task.Attempt)
+	require.NotEqual(t, before, p.Worker(under.Backend()).ID)
+	starts := p.run.started()
+	require.NotContains(t, starts, domain.Ref{PoolID: poolID, JobID: task.JobID, Attempt: 1}, "nothing runs under an id that is dead")
+	wantBalance(t, under)
 }
 
 func TestReaperWaitsAfterAnOutage(t *testing.T) {

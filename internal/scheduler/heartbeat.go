@@ -19,7 +19,11 @@ func (b *backend) beat(ctx context.Context) {
 	room := false
 	for ctx.Err() == nil {
 		sent := time.Now()
-		worker := b.incarnation()
+		worker, leaving := b.current()
+		if leaving { // one more beat would only keep a dead incarnation's tasks from being lost
+			b.pause(ctx, b.s.opts.HeartbeatEvery)
+			continue
+		}
 		err := b.beatOnce(ctx, worker)
 		wait := b.s.opts.HeartbeatEvery
 		switch {
@@ -39,7 +43,7 @@ func (b *backend) beat(ctx context.Context) {
 			b.trouble(err)
 			wait /= 4
 		}
-		sleep(ctx, wait)
+		b.pause(ctx, wait)
 	}
 }
 
@@ -50,11 +54,23 @@ func (b *backend) beatOnce(ctx context.Context, worker store.Worker) error {
 	return b.store.Heartbeat(ctx, worker, time.Time{})
 }
 
-func (b *backend) incarnation() store.Worker {
+// pause waits for the next beat, or until an incarnation begins.
+func (b *backend) pause(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-b.born:
+	case <-timer.C:
+	}
+}
+
+// current returns the incarnation, and whether it is being given up.
+func (b *backend) current() (w store.Worker, leaving bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 
-	return b.worker
+	return b.worker, b.leaving
 }
 
 // heard notes a heartbeat that arrived. The first one of an incarnation lets the
@@ -134,6 +150,7 @@ func (b *backend) giveUp(ctx context.Context, id domain.WorkerID, why string) {
 	b.mu.Lock()
 	b.worker, b.leaving = fresh, false
 	b.mu.Unlock()
+	signal(b.born)
 }
 
 // sleep waits for d or until ctx ends.

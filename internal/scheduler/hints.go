@@ -11,7 +11,7 @@ import (
 
 // Bounds of hints between processes.
 const (
-	hintPause   = 5 * time.Millisecond // between two sends, so that hints coalesce
+	hintPause   = 10 * time.Millisecond // between two sends, so that hints coalesce
 	hintTimeout = 2 * time.Second
 	listenAgain = time.Second
 )

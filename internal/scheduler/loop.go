@@ -26,6 +26,8 @@ type loop struct {
 	// alone are parts of a batch that the backend refused: each is decided by itself,
 	// the last one first.
 	alone [][]*request
+	// shelved are requests whose rows somebody else holds; each has turns of its own.
+	shelved []shelved
 	// blamed is a request that was refused by itself; the next turn, without any
 	// request, finds out whether it really is the cause.
 	blamed *blame
@@ -54,8 +56,6 @@ type pause struct {
 const (
 	retryFirst = 50 * time.Millisecond
 	retryMost  = time.Second
-	guardFirst = time.Millisecond
-	guardMost  = 200 * time.Millisecond
 )
 
 func newLoop(s *Scheduler, b *backend, pool domain.PoolID) *loop {
@@ -111,7 +111,9 @@ func (l *loop) step(ctx context.Context) pause {
 	if l.unresolved != nil {
 		return l.resolve(ctx)
 	}
-	dueNow := !l.due.IsZero() && !time.Now().Before(l.due)
+	now := time.Now()
+	l.unshelve(now)
+	dueNow := !l.due.IsZero() && !now.Before(l.due)
 	if wanted := l.inbox.pending(); !wanted && !dueNow && len(l.alone) == 0 && l.blamed == nil {
 		return l.untilDue()
 	}
@@ -120,10 +122,16 @@ func (l *loop) step(ctx context.Context) pause {
 
 // untilDue rests until the next timer.
 func (l *loop) untilDue() pause {
-	if l.due.IsZero() {
+	next := l.due
+	for _, s := range l.shelved {
+		if next.IsZero() || s.until.Before(next) {
+			next = s.until
+		}
+	}
+	if next.IsZero() {
 		return pause{d: -1}
 	}
-	return pause{d: max(time.Until(l.due), time.Millisecond)}
+	return pause{d: max(time.Until(next), time.Millisecond)}
 }
 
 func (l *loop) rest(ctx context.Context, p pause) {
@@ -152,6 +160,9 @@ func (l *loop) stop() {
 	left := l.inbox.close()
 	for _, rs := range l.alone {
 		left = append(left, rs...)
+	}
+	for _, s := range l.shelved {
+		left = append(left, s.request)
 	}
 	if l.blamed != nil {
 		left = append(left, l.blamed.request)
@@ -219,20 +230,6 @@ func (l *loop) succeeded() {
 	l.inbox.refuse(nil)
 	l.backend.answers(l.pool, true)
 }
-
-// guarded puts a batch back after a turn that met a row that somebody else had
-// changed or held, and turns again soon.
-func (l *loop) guarded(t *turn, cause error) pause {
-	l.putBack(t.batch)
-	l.inbox.wantLook()
-	l.guards++
-	if l.guards > guardsBeforeWarning && l.guards%guardsBeforeWarning == 0 {
-		l.log.Warn("turns keep meeting rows that somebody else holds or changes", "turns", l.guards, "error", cause)
-	}
-	return pause{d: min(guardFirst<<min(l.guards, 16), guardMost), deaf: true}
-}
-
-const guardsBeforeWarning = 25
 
 // putBack returns a batch to where it came from.
 func (l *loop) putBack(b *batch) {

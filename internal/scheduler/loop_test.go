@@ -60,11 +60,7 @@ func TestUnknownPool(t *testing.T) {
 	p := launch(t, options(st, poolID, "configured-but-not-stored"), newRunner(nil))
 
 	for _, id := range []domain.PoolID{"nowhere", "configured-but-not-stored"} {
-		_, err := p.Cancel(t.Context(), id, plan.Cancel{TaskID: "x"})
-		require.Equal(t, domain.CodeUnknownPool, domain.CodeOf(answerOr(p.Submit(t.Context(), id, submits(1)))))
-		if err != nil {
-			require.Equal(t, domain.CodeUnknownPool, domain.CodeOf(err))
-		}
+		require.Equal(t, domain.CodeUnknownPool, domain.CodeOf(answerOr(p.Submit(t.Context(), id, submits(1)))), "%s", id)
 	}
 	require.Equal(t, domain.CodeUnknownPool, domain.CodeOf(p.AddPool(t.Context(), "nowhere", st.Backend())))
 }
@@ -287,24 +283,29 @@ func TestOptionsReportEveryFault(t *testing.T) {
 
 func TestDrainLeavesStartsToOthers(t *testing.T) {
 	t.Parallel()
-	st := memory(t, newPool(domain.BackendMemory, func(p *domain.Pool) { p.MaxUnits = 1 }))
-	b := newBus()
-	opts := options(st)
-	opts.Stores[st.Backend()] = b.join(st)
-	opts.SafetyPoll = -1
-	first := launch(t, opts, newRunner(forever))
-	require.NoError(t, answerOr(first.Submit(t.Context(), poolID, submits(2))))
-	wantStatus(t, st, "task-0", domain.StatusRunning)
+	for name, quiet := range map[string]bool{"by a hint": false, "by the safety poll": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			st, b := memory(t, newPool(domain.BackendMemory, func(p *domain.Pool) { p.MaxUnits = 1 })), newBus()
+			first := launch(t, fleetOptions(st, b), newRunner(forever))
+			require.NoError(t, answerOr(first.Submit(t.Context(), poolID, submits(2))))
+			wantStatus(t, st, "task-0", domain.StatusRunning)
 
-	opts = options(st)
-	opts.Stores[st.Backend()] = b.join(st)
-	opts.SafetyPoll = -1
-	second := launch(t, opts, newRunner(nil))
-	require.NoError(t, first.Drain(t.Context()))
-	_, err := first.Cancel(t.Context(), poolID, plan.Cancel{TaskID: "task-0"})
-	require.NoError(t, err)
-	wantStatus(t, st, "task-1", domain.StatusCompleted)
-	require.Len(t, first.run.started(), 1)
-	require.Len(t, second.run.started(), 1)
-	require.True(t, b.sent(func(w store.Wake) bool { return w.Turn }))
+			opts := fleetOptions(st, b)
+			if !quiet {
+				opts.SafetyPoll = -1
+			}
+			second := launch(t, opts, newRunner(nil))
+			if quiet {
+				b.silence()
+			}
+			require.NoError(t, first.Drain(t.Context()))
+			_, err := first.Cancel(t.Context(), poolID, plan.Cancel{TaskID: "task-0"})
+			require.NoError(t, err)
+			wantStatus(t, st, "task-1", domain.StatusCompleted)
+			require.Len(t, first.run.started(), 1)
+			require.Len(t, second.run.started(), 1)
+			require.True(t, b.sent(func(w store.Wake) bool { return w.Turn }))
+		})
+	}
 }

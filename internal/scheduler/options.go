@@ -95,6 +95,9 @@ type Options struct {
 	// InboxBytes bounds the payloads of those. Default 256 MiB.
 	InboxBytes int
 
+	// TurnsKept is how many of a pool's turn rows are kept. Default 10,000.
+	TurnsKept int
+
 	// decide stands in for plan.Turn in this package's tests.
 	decide func(plan.Snapshot, *plan.Requests) plan.Decisions
 }
@@ -109,6 +112,7 @@ const (
 	defaultTurnTimeout    = 5 * time.Second
 	defaultInboxLimit     = 20_000
 	defaultInboxBytes     = 256 << 20
+	defaultTurnsKept      = 10_000
 )
 
 // complete fills in defaults and returns every fault at once.
@@ -140,6 +144,7 @@ func (o *Options) complete() error {
 	setDefault(&o.TurnTimeout, defaultTurnTimeout)
 	setDefault(&o.InboxLimit, defaultInboxLimit)
 	setDefault(&o.InboxBytes, defaultInboxBytes)
+	setDefault(&o.TurnsKept, defaultTurnsKept)
 
 	var faults []error
 	if o.WorkerTTL < 2*o.HeartbeatEvery {

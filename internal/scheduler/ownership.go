@@ -2,13 +2,19 @@ package scheduler
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 
 	"github.com/parkinglot/parkinglot/internal/domain"
+	"github.com/parkinglot/parkinglot/internal/store"
 )
 
-const heldPage = 1000
+// Bounds of a check.
+const (
+	heldPage  = 1000
+	expelMost = 100
+)
 
 // checks compares what the rows say this process holds with what it really runs.
 // It finds tasks whose start or end got lost between the backend and a runtime,
@@ -72,7 +78,7 @@ func (c *checks) stopAll(ctx context.Context) {
 // held returns the rows this process holds in the pool, and stops those that were
 // asked to.
 func (c *checks) held(ctx context.Context, l *loop) ([]domain.Task, error) {
-	worker := c.b.incarnation().ID
+	worker, _ := c.b.holder()
 	var all, stopping []domain.Task
 	var after domain.JobID
 	for {
@@ -150,13 +156,25 @@ func (c *checks) compare(ctx context.Context, l *loop, notRunning, notHeld map[d
 			notHeld[ref] = true
 		}
 	}
-	if len(strangers) > 0 {
-		l.log.Warn("attempts run here that this process does not hold; abandoning them", "attempts", len(strangers))
-		c.b.s.abandon(strangers)
-	}
+	c.expel(ctx, l, strangers)
 	if len(lost) > 0 {
 		l.log.Warn("tasks held by this process do not run here; they are lost", "tasks", len(lost))
 		l.lose(ctx, lost, "the process that held this attempt did not run it")
 	}
 	return nil
+}
+
+// expel abandons attempts that run here and have ended in the rows. The row of each is read
+// again, because who holds an attempt of a worker pool is River's to know.
+func (c *checks) expel(ctx context.Context, l *loop, strangers []domain.Ref) {
+	for _, ref := range strangers[:min(len(strangers), expelMost)] {
+		task, err := c.b.store.Attempt(ctx, ref)
+		switch {
+		case errors.Is(err, store.ErrNotFound):
+			l.log.Warn("an attempt runs here that has ended in the rows; abandoning it", "job", ref.JobID, "attempt", ref.Attempt)
+			c.b.s.abandon([]domain.Ref{ref})
+		case err == nil && task.CancelAsked != nil:
+			c.b.s.stop([]domain.Task{task})
+		}
+	}
 }

@@ -2,6 +2,7 @@ package scheduler
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/parkinglot/parkinglot/internal/domain"
@@ -26,13 +27,27 @@ func (b *backend) reap(ctx context.Context) {
 		return
 	}
 	rounds := 0
+	r := &reaping{b: b}
 	every(ctx, b.s.opts.HeartbeatEvery, func(ctx context.Context) {
 		if !b.mayReap() {
 			return
 		}
 		rounds++
-		b.reapRound(ctx, rounds%orphanRounds == 0)
+		r.round(ctx, rounds%orphanRounds == 0)
 	})
+}
+
+// reaping is what the reaper of a shared backend remembers between rounds.
+type reaping struct {
+	b *backend
+	// unknown are orphans whose holder is not in the register, as seen in the last
+	// round: a process that has just begun to fetch may appear there a moment later.
+	unknown map[orphan]bool
+}
+
+type orphan struct {
+	ref    domain.Ref
+	holder domain.WorkerID
 }
 
 // reapLonely settles what earlier processes left running on a backend that only
@@ -46,7 +61,8 @@ func (b *backend) reapLonely(ctx context.Context) {
 	for ctx.Err() == nil {
 		wait := lonelyBeat
 		for _, l := range b.loops() {
-			if _, ok := b.loseOrphans(ctx, l); !ok {
+			all := func(domain.Task) bool { return true }
+			if _, ok := b.loseOrphans(ctx, l, all); !ok {
 				wait = retryMost
 			}
 		}
@@ -64,7 +80,8 @@ func (b *backend) mayReap() bool {
 	return b.registered && time.Since(b.troubleAt) >= ttl
 }
 
-func (b *backend) reapRound(ctx context.Context, thorough bool) {
+func (r *reaping) round(ctx context.Context, thorough bool) {
+	b := r.b
 	dead, err := b.reapOnce(ctx)
 	if err != nil {
 		if ctx.Err() == nil {
@@ -72,15 +89,29 @@ func (b *backend) reapRound(ctx context.Context, thorough bool) {
 		}
 		return
 	}
-	if len(dead) == 0 && !thorough {
+	if len(dead) == 0 && len(r.unknown) == 0 && !thorough {
 		return
+	}
+	certain := make(map[domain.WorkerID]bool, len(dead))
+	for _, w := range dead {
+		certain[w.ID] = true
+	}
+	before := r.unknown
+	r.unknown = make(map[orphan]bool)
+	lost := func(t domain.Task) bool {
+		o := orphan{ref: t.Ref(), holder: t.Holder}
+		if certain[t.Holder] || before[o] {
+			return true
+		}
+		r.unknown[o] = true
+		return false
 	}
 	clean := true
 	for _, l := range b.loops() {
-		if n, _ := l.view.running(); n == 0 && len(dead) == 0 {
+		if n, _ := l.view.running(); n == 0 && len(dead) == 0 && len(before) == 0 {
 			continue
 		}
-		left, ok := b.loseOrphans(ctx, l)
+		left, ok := b.loseOrphans(ctx, l, lost)
 		clean = clean && ok && left == 0
 	}
 	if !clean {
@@ -101,8 +132,8 @@ func (b *backend) reapOnce(ctx context.Context) ([]store.Worker, error) {
 }
 
 // loseOrphans has the pool's tasks of dead or unknown holders settled as lost,
-// page by page. It returns how many it found, and whether it got through.
-func (b *backend) loseOrphans(ctx context.Context, l *loop) (found int, ok bool) {
+// page by page, those that lost agrees to. It returns how many it found, and whether it got through.
+func (b *backend) loseOrphans(ctx context.Context, l *loop, lost func(domain.Task) bool) (found int, ok bool) {
 	var after domain.JobID
 	for {
 		page, err := b.store.Orphans(ctx, l.pool, after, orphanPage)
@@ -117,9 +148,13 @@ func (b *backend) loseOrphans(ctx context.Context, l *loop) (found int, ok bool)
 		}
 		after = page[len(page)-1].JobID
 		found += len(page)
-		b.log.Warn("tasks are lost: their holder is dead", "pool", string(l.pool), "tasks", len(page))
-		l.lose(ctx, page, "the process that ran this attempt died")
-		if len(page) < orphanPage {
+		last := len(page) < orphanPage
+		page = slices.DeleteFunc(page, func(t domain.Task) bool { return !lost(t) })
+		if len(page) > 0 {
+			b.log.Warn("tasks are lost: their holder is dead", "pool", string(l.pool), "tasks", len(page))
+			l.lose(ctx, page, "the process that ran this attempt died")
+		}
+		if last {
 			return found, true
 		}
 	}

@@ -37,6 +37,8 @@ type request struct {
 	answered bool
 	// refused: the backend refused this settlement's result, and body now says so.
 	refused bool
+	// rest is how long the request waits on the shelf next time.
+	rest time.Duration
 }
 
 // fixed is what a request costs besides its payload, so that many small ones count.

@@ -146,6 +146,21 @@ func (s *Scheduler) Drain(ctx context.Context) error {
 	return nil
 }
 
+// Registered waits until the backend has registered this process: what it holds before
+// that looks as if nobody held it. Errors: an unknown backend; ctx's.
+func (s *Scheduler) Registered(ctx context.Context, name domain.Backend) error {
+	b := s.backends[name]
+	if b == nil {
+		return fmt.Errorf("scheduler: backend %q is not open", name)
+	}
+	select {
+	case <-b.ready:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("wait for the %s backend to register this process: %w", name, ctx.Err())
+	}
+}
+
 // Worker returns the incarnation under which this process now holds tasks of the
 // backend; the zero Worker for an unknown backend.
 func (s *Scheduler) Worker(name domain.Backend) store.Worker {

@@ -10,7 +10,6 @@ const (
 	sweepEvery     = time.Minute
 	auditEvery     = 12 * time.Hour
 	auditTimeout   = 30 * time.Second
-	turnsKept      = 10_000
 	turnsPruned    = 10_000 // at most, a call
 	turnsAtLeast   = 1_000  // of this process before it prunes a pool
 	pruneCallsMost = 50
@@ -33,7 +32,7 @@ func (b *backend) sweep(ctx context.Context) {
 
 func (b *backend) prune(ctx context.Context, l *loop) {
 	for range pruneCallsMost {
-		n, err := b.store.PruneTurns(ctx, l.pool, turnsKept)
+		n, err := b.store.PruneTurns(ctx, l.pool, int64(b.s.opts.TurnsKept))
 		if err != nil {
 			if ctx.Err() == nil {
 				l.log.Warn("turn rows were not pruned", "error", err)

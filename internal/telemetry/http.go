@@ -1,29 +1,16 @@
 package telemetry
 
 import (
+	"cmp"
 	"net/http"
 	"strconv"
-	"strings"
 	"time"
 )
 
-// HTTP measures the requests that next serves, by method, route pattern and
-// status. Routes come from http.ServeMux; a request that none matched counts as
-// route "none", so that scanners do not make new series.
-func (m *Metrics) HTTP(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		begin := time.Now()
-		recorder := &statusRecorder{ResponseWriter: w, status: http.StatusOK}
-		defer func() {
-			_, route, _ := strings.Cut(r.Pattern, " ")
-			if r.Pattern == "" || r.Pattern == "/" || route == "/" {
-				route = "none"
-			}
-			m.httpSeconds.WithLabelValues(knownMethod(r.Method), route, strconv.Itoa(recorder.status)).
-				Observe(time.Since(begin).Seconds())
-		}()
-		next.ServeHTTP(recorder, r)
-	})
+// Request measures one HTTP request, by method, route pattern and status. What
+// matched no route counts as route "none", so that scanners do not make new series.
+func (m *Metrics) Request(method, route string, status int, took time.Duration) {
+	m.httpSeconds.WithLabelValues(knownMethod(method), cmp.Or(route, "none"), strconv.Itoa(status)).Observe(took.Seconds())
 }
 
 func knownMethod(method string) string {
@@ -33,18 +20,3 @@ func knownMethod(method string) string {
 	}
 	return "other"
 }
-
-// statusRecorder remembers the status. Unwrap lets http.ResponseController reach
-// the writer below.
-type statusRecorder struct {
-	http.ResponseWriter
-	status int
-}
-
-func (r *statusRecorder) WriteHeader(status int) {
-	r.status = status
-	r.ResponseWriter.WriteHeader(status)
-}
-
-// Unwrap returns the writer below.
-func (r *statusRecorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }

@@ -104,20 +104,14 @@ func TestReconciledForgetsWhatIsRightAgain(t *testing.T) {
 	require.Contains(t, page, `parkinglot_reconcile_difference{pool="llm",what="any"} 0`)
 }
 
-func TestHTTPCountsByRoute(t *testing.T) {
+func TestRequestsCountByRoute(t *testing.T) {
 	t.Parallel()
 	m := NewMetrics()
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET /pools/{poolId}", func(w http.ResponseWriter, _ *http.Request) {
-		w.WriteHeader(http.StatusTeapot)
-	})
-	handler := m.HTTP(mux)
-	for _, path := range []string{"/pools/a", "/pools/b", "/.env", "/wp-admin"} {
-		handler.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, path, nil))
-	}
+	m.Request(http.MethodGet, "/pools/{poolId}", http.StatusOK, time.Millisecond)
+	m.Request("BREW", "", http.StatusNotFound, time.Millisecond)
 	page := scrape(t, m)
-	require.Contains(t, page, `parkinglot_http_request_seconds_count{method="GET",route="/pools/{poolId}",status="418"} 2`)
-	require.Contains(t, page, `parkinglot_http_request_seconds_count{method="GET",route="none",status="404"} 2`)
+	require.Contains(t, page, `parkinglot_http_request_seconds_count{method="GET",route="/pools/{poolId}",status="200"} 1`)
+	require.Contains(t, page, `parkinglot_http_request_seconds_count{method="other",route="none",status="404"} 1`)
 }
 
 func scrape(t *testing.T, m *Metrics) string {

@@ -1,7 +1,13 @@
 -- +goose Up
 
+-- Ids are COLLATE "C": they are looked up and ordered by byte, which is the order
+-- of the program and of SQLite whatever the database's locale, and cheaper.
+--
+-- No foreign keys to pl_pools: each would look up and lock the pool's row for
+-- every row written, and a turn reads that row under the pool's lock anyway.
+
 CREATE TABLE pl_pools (
-    pool_id             text        NOT NULL PRIMARY KEY,
+    pool_id             text COLLATE "C" NOT NULL PRIMARY KEY,
     name                text        NOT NULL,
     state               text        NOT NULL DEFAULT 'active' CHECK (state IN ('active', 'draining', 'disabled')),
     max_units           bigint      NOT NULL CHECK (max_units >= 0),
@@ -27,8 +33,10 @@ CREATE TABLE pl_pools (
 -- a row that is updated each turn becomes slow under a transaction held open
 -- elsewhere, and the primary key refuses a second turn from the same state.
 -- ceiling is max_units, or what was in use when the pool shrank below it.
+-- head_*: no queued task of that class in the order has a lower rank, so that a scan
+-- of the order does not walk over what has left its front and cannot be vacuumed yet.
 CREATE TABLE pl_pool_turns (
-    pool_id         text        NOT NULL REFERENCES pl_pools,
+    pool_id         text COLLATE "C" NOT NULL,
     turn_no         bigint      NOT NULL,
     turn_id         text        NOT NULL,
     at              timestamptz NOT NULL,
@@ -47,32 +55,37 @@ CREATE TABLE pl_pool_turns (
     event_seq       bigint      NOT NULL,
     message_seq     bigint      NOT NULL,
     next_due_at     timestamptz,
+    head_low        bigint      NOT NULL DEFAULT -9223372036854775808,
+    head_normal     bigint      NOT NULL DEFAULT -9223372036854775808,
+    head_high       bigint      NOT NULL DEFAULT -9223372036854775808,
+    head_critical   bigint      NOT NULL DEFAULT -9223372036854775808,
     PRIMARY KEY (pool_id, turn_no),
     CONSTRAINT pl_pool_turns_capacity CHECK (active_units <= ceiling),
     CONSTRAINT pl_pool_turns_queued CHECK (queued = queued_low + queued_normal + queued_high + queued_critical)
 );
 
--- What tenants hold in a pool. fillfactor leaves room for HOT updates: no index
--- but the key, which never changes.
+-- What tenants hold in a pool: insert-only like pl_pool_turns and for the same
+-- reason; the row of the newest turn that changed a tenant counts.
 CREATE TABLE pl_tenants (
-    pool_id      text   NOT NULL REFERENCES pl_pools,
-    tenant       text   NOT NULL,
+    pool_id      text COLLATE "C" NOT NULL,
+    tenant       text COLLATE "C" NOT NULL,
+    turn_no      bigint NOT NULL,
     active_units bigint NOT NULL CHECK (active_units >= 0),
     queued       bigint NOT NULL CHECK (queued >= 0),
     finish_tag   bigint NOT NULL,
-    PRIMARY KEY (pool_id, tenant)
-) WITH (fillfactor = 50);
+    PRIMARY KEY (pool_id, tenant, turn_no)
+);
 
 CREATE TABLE pl_queue_jobs (
-    pool_id            text        NOT NULL REFERENCES pl_pools,
+    pool_id            text COLLATE "C" NOT NULL,
     job_id             bigint      NOT NULL,
-    task_id            text        NOT NULL,
+    task_id            text COLLATE "C" NOT NULL,
     submission         integer     NOT NULL,
     body_hash          bytea       NOT NULL,
-    tenant             text        NOT NULL,
+    tenant             text COLLATE "C" NOT NULL,
     requested_priority smallint    NOT NULL CHECK (requested_priority BETWEEN 0 AND 3),
     priority           smallint    NOT NULL CHECK (priority BETWEEN 0 AND 3),
-    lane               text        NOT NULL,
+    lane               text COLLATE "C" NOT NULL,
     rank               bigint      NOT NULL,
     resource_kind      text        NOT NULL CHECK (resource_kind IN ('cpu', 'gpuVram', 'io', 'mixed')),
     resource_units     bigint      NOT NULL CHECK (resource_units >= 1),
@@ -90,7 +103,7 @@ CREATE TABLE pl_queue_jobs (
     started_at         timestamptz,
     finished_at        timestamptz,
     cancel_asked_at    timestamptz,
-    holder             text        NOT NULL DEFAULT '',
+    holder             text COLLATE "C" NOT NULL DEFAULT '',
     river_job_id       bigint      NOT NULL DEFAULT 0,
     mailbox_tenant     text,       -- NULL: no mailbox key was given
     mailbox_user       text        NOT NULL DEFAULT '',
@@ -112,17 +125,26 @@ CREATE INDEX pl_queue_jobs_deadline ON pl_queue_jobs (pool_id, deadline)
     WHERE status = 'queued' AND deadline IS NOT NULL;
 CREATE INDEX pl_queue_jobs_backoff ON pl_queue_jobs (pool_id, not_before)
     WHERE status = 'queued' AND not_before IS NOT NULL;
-CREATE INDEX pl_queue_jobs_running ON pl_queue_jobs (pool_id, job_id)
-    WHERE status = 'running';
+-- What is alive: who holds what, and the oldest that waits.
+CREATE INDEX pl_queue_jobs_live ON pl_queue_jobs (pool_id, status, job_id)
+    WHERE status IN ('queued', 'running');
+
+-- Tasks without what is large or of no interest to a turn: labels, payload, result.
+CREATE VIEW pl_queue_jobs_light AS
+SELECT j.pool_id, j.job_id, j.task_id, j.submission, j.body_hash, j.tenant, j.requested_priority, j.priority, j.lane, j.rank,
+       j.resource_kind, j.resource_units, j.status, j.reason_code, j.reason, j.attempt, j.max_attempts, j.overtaken,
+       j.executor, j.timeout_ms, j.deadline, j.not_before, j.created_at, j.started_at, j.finished_at, j.cancel_asked_at,
+       j.holder, j.river_job_id, j.mailbox_tenant, j.mailbox_user, j.mailbox_session
+FROM pl_queue_jobs AS j;
 
 CREATE TABLE pl_mailbox_messages (
-    source      text        NOT NULL,
+    source      text COLLATE "C" NOT NULL,
     seq         bigint      NOT NULL,
-    tenant      text        NOT NULL,
-    user_id     text        NOT NULL DEFAULT '',
-    session_id  text        NOT NULL DEFAULT '',
-    pool_id     text        NOT NULL DEFAULT '',
-    task_id     text        NOT NULL DEFAULT '',
+    tenant      text COLLATE "C" NOT NULL,
+    user_id     text COLLATE "C" NOT NULL DEFAULT '',
+    session_id  text COLLATE "C" NOT NULL DEFAULT '',
+    pool_id     text COLLATE "C" NOT NULL DEFAULT '',
+    task_id     text COLLATE "C" NOT NULL DEFAULT '',
     job_id      bigint      NOT NULL DEFAULT 0,
     submission  integer     NOT NULL DEFAULT 0,
     status      text        NOT NULL,
@@ -146,20 +168,20 @@ CREATE TABLE pl_outbox (
 -- Which sources have ever written events or messages here: what merged readers
 -- look through.
 CREATE TABLE pl_sources (
-    source     text        NOT NULL PRIMARY KEY,
+    source     text COLLATE "C" NOT NULL PRIMARY KEY,
     created_at timestamptz NOT NULL
 );
 
 CREATE TABLE pl_audit_events (
-    source      text        NOT NULL,
+    source      text COLLATE "C" NOT NULL,
     seq         bigint      NOT NULL,
     at          timestamptz NOT NULL,
     kind        text        NOT NULL,
-    pool_id     text        NOT NULL DEFAULT '',
-    task_id     text        NOT NULL DEFAULT '',
+    pool_id     text COLLATE "C" NOT NULL DEFAULT '',
+    task_id     text COLLATE "C" NOT NULL DEFAULT '',
     job_id      bigint      NOT NULL DEFAULT 0,
     submission  integer     NOT NULL DEFAULT 0,
-    tenant      text        NOT NULL DEFAULT '',
+    tenant      text COLLATE "C" NOT NULL DEFAULT '',
     attempt     integer     NOT NULL DEFAULT 0,
     units       bigint      NOT NULL DEFAULT 0,
     status      text        NOT NULL DEFAULT '',
@@ -184,6 +206,7 @@ DECLARE
     part text;
     made integer := 0;
 BEGIN
+    PERFORM pg_advisory_xact_lock(hashtextextended('pl_ensure_audit_partitions ' || current_schema(), 0));
     FOR day IN SELECT first + g FROM generate_series(0, days - 1) AS g LOOP
         part := 'pl_audit_events_' || to_char(day, 'YYYYMMDD');
         CONTINUE WHEN to_regclass(format('%I.%I', current_schema(), part)) IS NOT NULL;
@@ -197,8 +220,40 @@ END
 $$;
 -- +goose StatementEnd
 
+-- The first sequence number of a source's messages at or after an instant; beyond
+-- every number when there is none. Within a source created_at never falls as seq
+-- grows, so halving finds it by the primary key, without an index by time that
+-- every message would pay for.
+-- +goose StatementBegin
+CREATE FUNCTION pl_first_message_seq(of_source text, since timestamptz) RETURNS bigint
+LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    low   bigint := 1;
+    high  bigint;
+    middle bigint;
+    at    timestamptz;
+BEGIN
+    SELECT m.seq + 1 INTO high FROM pl_mailbox_messages AS m WHERE m.source = of_source ORDER BY m.seq DESC LIMIT 1;
+    IF high IS NULL OR since = '-infinity' THEN
+        RETURN low;
+    END IF;
+    WHILE low < high LOOP
+        middle := (low + high) / 2;
+        SELECT m.created_at INTO at FROM pl_mailbox_messages AS m
+        WHERE m.source = of_source AND m.seq >= middle ORDER BY m.seq LIMIT 1;
+        IF at < since THEN
+            low := middle + 1;
+        ELSE
+            high := middle;
+        END IF;
+    END LOOP;
+    RETURN low;
+END
+$$;
+-- +goose StatementEnd
+
 CREATE TABLE pl_workers (
-    worker_id    text        NOT NULL PRIMARY KEY,
+    worker_id    text COLLATE "C" NOT NULL PRIMARY KEY,
     role         text        NOT NULL,
     host         text        NOT NULL,
     pid          integer     NOT NULL,
@@ -206,6 +261,16 @@ CREATE TABLE pl_workers (
     heartbeat_at timestamptz NOT NULL,
     dead_at      timestamptz
 ) WITH (fillfactor = 50);
+
+-- The clock of the running turn: read once, after the lock was granted, and kept in
+-- a setting of the transaction, so that every statement of the turn sees the same
+-- instant and may use it to search an index.
+-- +goose StatementBegin
+CREATE FUNCTION pl_now() RETURNS timestamptz
+LANGUAGE sql STABLE AS $$
+    SELECT current_setting('parkinglot.now')::timestamptz
+$$;
+-- +goose StatementEnd
 
 -- Raises inside a pipelined batch when a guarded write hit fewer rows than decided,
 -- so that the COMMIT behind it cannot go through.
@@ -221,7 +286,10 @@ $$;
 -- +goose StatementEnd
 
 -- +goose Down
+DROP FUNCTION pl_expect(bigint, bigint, text);
+DROP FUNCTION pl_now();
+DROP FUNCTION pl_first_message_seq(text, timestamptz);
+DROP FUNCTION pl_ensure_audit_partitions(date, integer);
+DROP VIEW pl_queue_jobs_light;
 DROP TABLE pl_workers, pl_audit_events, pl_sources, pl_outbox, pl_mailbox_messages,
            pl_queue_jobs, pl_tenants, pl_pool_turns, pl_pools;
-DROP FUNCTION pl_ensure_audit_partitions(date, integer);
-DROP FUNCTION pl_expect(bigint, bigint, text);

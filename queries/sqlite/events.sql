@@ -2,11 +2,7 @@
 INSERT INTO pl_audit_events (
     source, seq, at, kind, pool_id, task_id, job_id, submission, tenant, attempt, units,
     status, reason_code, reason, actor, subjects, detail
-) VALUES (
-    sqlc.arg(source), sqlc.arg(seq), sqlc.arg(at), sqlc.arg(kind), sqlc.arg(pool_id), sqlc.arg(task_id), sqlc.arg(job_id),
-    sqlc.arg(submission), sqlc.arg(tenant), sqlc.arg(attempt), sqlc.arg(units), sqlc.arg(status), sqlc.arg(reason_code),
-    sqlc.arg(reason), sqlc.arg(actor), sqlc.arg(subjects), sqlc.narg(detail)
-);
+) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
 
 -- name: Events :many
 -- Of one source; readers merge. One query for each way in, so that each has its index.

@@ -1,18 +1,13 @@
+-- What Postgres writes in one statement over arrays (InsertJobs, UpdateJobs) is one row a
+-- statement here, run in a loop inside the same transaction: there is no round trip to save.
+
 -- name: InsertJob :exec
 INSERT INTO pl_queue_jobs (
     pool_id, job_id, task_id, submission, body_hash, tenant, requested_priority, priority, lane, rank,
     resource_kind, resource_units, status, reason_code, reason, attempt, max_attempts, overtaken,
     executor, timeout_ms, deadline, not_before, created_at, started_at, finished_at, cancel_asked_at,
     holder, river_job_id, mailbox_tenant, mailbox_user, mailbox_session, labels, payload, result
-) VALUES (
-    sqlc.arg(pool_id), sqlc.arg(job_id), sqlc.arg(task_id), sqlc.arg(submission), sqlc.arg(body_hash), sqlc.arg(tenant),
-    sqlc.arg(requested_priority), sqlc.arg(priority), sqlc.arg(lane), sqlc.arg(rank), sqlc.arg(resource_kind),
-    sqlc.arg(resource_units), sqlc.arg(status), sqlc.arg(reason_code), sqlc.arg(reason), sqlc.arg(attempt),
-    sqlc.arg(max_attempts), sqlc.arg(overtaken), sqlc.arg(executor), sqlc.arg(timeout_ms), sqlc.narg(deadline),
-    sqlc.narg(not_before), sqlc.arg(created_at), sqlc.narg(started_at), sqlc.narg(finished_at),
-    sqlc.narg(cancel_asked_at), sqlc.arg(holder), sqlc.arg(river_job_id), sqlc.narg(mailbox_tenant),
-    sqlc.arg(mailbox_user), sqlc.arg(mailbox_session), sqlc.narg(labels), sqlc.narg(payload), sqlc.narg(result)
-);
+) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
 
 -- name: UpdateJob :execrows
 -- Guarded: a row that is no longer in the state that the turn read is not touched,
@@ -25,6 +20,7 @@ UPDATE pl_queue_jobs SET
     reason_code = sqlc.arg(reason_code),
     reason = sqlc.arg(reason),
     attempt = sqlc.arg(attempt),
+    max_attempts = sqlc.arg(max_attempts),
     overtaken = sqlc.arg(overtaken),
     not_before = sqlc.narg(not_before),
     started_at = sqlc.narg(started_at),
@@ -117,8 +113,7 @@ SELECT
     j.pool_id, j.job_id, j.task_id, j.submission, j.body_hash, j.tenant, j.requested_priority, j.priority, j.lane, j.rank,
     j.resource_kind, j.resource_units, j.status, j.reason_code, j.reason, j.attempt, j.max_attempts, j.overtaken,
     j.executor, j.timeout_ms, j.deadline, j.not_before, j.created_at, j.started_at, j.finished_at, j.cancel_asked_at,
-    j.holder, j.river_job_id, j.mailbox_tenant, j.mailbox_user, j.mailbox_session,
-    j.labels, j.result
+    j.holder, j.river_job_id, j.mailbox_tenant, j.mailbox_user, j.mailbox_session
 FROM pl_queue_jobs AS j
 WHERE j.pool_id = sqlc.arg(pool_id) AND j.task_id = sqlc.arg(task_id)
 ORDER BY j.submission DESC
@@ -129,8 +124,7 @@ SELECT
     j.pool_id, j.job_id, j.task_id, j.submission, j.body_hash, j.tenant, j.requested_priority, j.priority, j.lane, j.rank,
     j.resource_kind, j.resource_units, j.status, j.reason_code, j.reason, j.attempt, j.max_attempts, j.overtaken,
     j.executor, j.timeout_ms, j.deadline, j.not_before, j.created_at, j.started_at, j.finished_at, j.cancel_asked_at,
-    j.holder, j.river_job_id, j.mailbox_tenant, j.mailbox_user, j.mailbox_session,
-    j.labels
+    j.holder, j.river_job_id, j.mailbox_tenant, j.mailbox_user, j.mailbox_session
 FROM pl_queue_jobs AS j
 WHERE j.pool_id = sqlc.arg(pool_id) AND j.job_id < sqlc.arg(before)
   AND (CAST(sqlc.arg(status) AS TEXT) = '' OR j.status = sqlc.arg(status))
@@ -141,13 +135,12 @@ ORDER BY j.job_id DESC
 LIMIT sqlc.arg(max_rows);
 
 -- name: GetAttempt :one
--- The task of a live attempt, payload and labels included.
+-- The task of a live attempt.
 SELECT
     j.pool_id, j.job_id, j.task_id, j.submission, j.body_hash, j.tenant, j.requested_priority, j.priority, j.lane, j.rank,
     j.resource_kind, j.resource_units, j.status, j.reason_code, j.reason, j.attempt, j.max_attempts, j.overtaken,
     j.executor, j.timeout_ms, j.deadline, j.not_before, j.created_at, j.started_at, j.finished_at, j.cancel_asked_at,
-    j.holder, j.river_job_id, j.mailbox_tenant, j.mailbox_user, j.mailbox_session,
-    j.labels, j.payload
+    j.holder, j.river_job_id, j.mailbox_tenant, j.mailbox_user, j.mailbox_session
 FROM pl_queue_jobs AS j
 WHERE j.pool_id = sqlc.arg(pool_id) AND j.job_id = sqlc.arg(job_id)
   AND j.status = 'running' AND j.attempt = sqlc.arg(attempt);
@@ -157,6 +150,16 @@ SELECT j.job_id, j.payload
 FROM json_each(CAST(sqlc.arg(job_ids) AS TEXT)) AS ids
 CROSS JOIN pl_queue_jobs AS j
 WHERE j.pool_id = sqlc.arg(pool_id) AND j.job_id = ids.value AND j.payload IS NOT NULL;
+
+-- name: Labels :many
+SELECT j.job_id, j.labels
+FROM json_each(CAST(sqlc.arg(job_ids) AS TEXT)) AS ids
+CROSS JOIN pl_queue_jobs AS j
+WHERE j.pool_id = sqlc.arg(pool_id) AND j.job_id = ids.value AND j.labels IS NOT NULL;
+
+-- name: Result :one
+SELECT j.result FROM pl_queue_jobs AS j
+WHERE j.pool_id = sqlc.arg(pool_id) AND j.job_id = sqlc.arg(job_id);
 
 -- name: QueuePlace :many
 -- Where a task stands, when it is in the order.
@@ -178,30 +181,3 @@ SELECT count(*) FROM (
       AND (s.rank < sqlc.arg(rank) OR s.job_id < sqlc.arg(job_id))
     LIMIT sqlc.arg(max_rows)
 ) AS a;
-
--- name: HeldJobs :many
-SELECT
-    j.pool_id, j.job_id, j.task_id, j.submission, j.body_hash, j.tenant, j.requested_priority, j.priority, j.lane, j.rank,
-    j.resource_kind, j.resource_units, j.status, j.reason_code, j.reason, j.attempt, j.max_attempts, j.overtaken,
-    j.executor, j.timeout_ms, j.deadline, j.not_before, j.created_at, j.started_at, j.finished_at, j.cancel_asked_at,
-    j.holder, j.river_job_id, j.mailbox_tenant, j.mailbox_user, j.mailbox_session
-FROM pl_queue_jobs AS j
-WHERE j.pool_id = sqlc.arg(pool_id) AND j.status = 'running' AND j.job_id > sqlc.arg(after)
-  AND (CAST(sqlc.arg(holder) AS TEXT) = '' OR j.holder = sqlc.arg(holder))
-ORDER BY j.job_id
-LIMIT sqlc.arg(max_rows);
-
--- name: OrphanJobs :many
--- Running tasks whose holder is not among the living. No River here: a task always has
--- a holder, so nobody is an unknown somebody.
-SELECT
-    j.pool_id, j.job_id, j.task_id, j.submission, j.body_hash, j.tenant, j.requested_priority, j.priority, j.lane, j.rank,
-    j.resource_kind, j.resource_units, j.status, j.reason_code, j.reason, j.attempt, j.max_attempts, j.overtaken,
-    j.executor, j.timeout_ms, j.deadline, j.not_before, j.created_at, j.started_at, j.finished_at, j.cancel_asked_at,
-    j.holder, j.river_job_id, j.mailbox_tenant, j.mailbox_user, j.mailbox_session
-FROM pl_queue_jobs AS j
-WHERE j.pool_id = sqlc.arg(pool_id) AND j.status = 'running' AND j.job_id > sqlc.arg(after)
-  AND NOT EXISTS (
-    SELECT 1 FROM pl_workers AS w WHERE w.worker_id = j.holder AND w.dead_at IS NULL)
-ORDER BY j.job_id
-LIMIT sqlc.arg(max_rows);

@@ -2,22 +2,14 @@
 INSERT INTO pl_mailbox_messages (
     source, seq, tenant, user_id, session_id, pool_id, task_id, job_id, submission,
     status, reason_code, reason, payload, created_at
-) VALUES (
-    sqlc.arg(source), sqlc.arg(seq), sqlc.arg(tenant), sqlc.arg(user_id), sqlc.arg(session_id), sqlc.arg(pool_id),
-    sqlc.arg(task_id), sqlc.arg(job_id), sqlc.arg(submission), sqlc.arg(status), sqlc.arg(reason_code), sqlc.arg(reason),
-    sqlc.narg(payload), sqlc.arg(created_at)
-);
+) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
 
 -- name: PutMessage :exec
 -- A message that came through another backend's outbox; once there, it stays as it is.
 INSERT INTO pl_mailbox_messages (
     source, seq, tenant, user_id, session_id, pool_id, task_id, job_id, submission,
     status, reason_code, reason, payload, created_at
-) VALUES (
-    sqlc.arg(source), sqlc.arg(seq), sqlc.arg(tenant), sqlc.arg(user_id), sqlc.arg(session_id), sqlc.arg(pool_id),
-    sqlc.arg(task_id), sqlc.arg(job_id), sqlc.arg(submission), sqlc.arg(status), sqlc.arg(reason_code), sqlc.arg(reason),
-    sqlc.narg(payload), sqlc.arg(created_at)
-)
+) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT DO NOTHING;
 
 -- name: MessagesOfTenant :many

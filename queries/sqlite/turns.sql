@@ -8,12 +8,7 @@ LIMIT 1;
 INSERT INTO pl_pool_turns (
     pool_id, turn_no, turn_id, at, active_units, ceiling, running, queued, queued_low, queued_normal,
     queued_high, queued_critical, waiting, virtual_time, job_seq, rank_seq, event_seq, message_seq, next_due_at
-) VALUES (
-    sqlc.arg(pool_id), sqlc.arg(turn_no), sqlc.arg(turn_id), sqlc.arg(at), sqlc.arg(active_units), sqlc.arg(ceiling),
-    sqlc.arg(running), sqlc.arg(queued), sqlc.arg(queued_low), sqlc.arg(queued_normal), sqlc.arg(queued_high),
-    sqlc.arg(queued_critical), sqlc.arg(waiting), sqlc.arg(virtual_time), sqlc.arg(job_seq), sqlc.arg(rank_seq),
-    sqlc.arg(event_seq), sqlc.arg(message_seq), sqlc.narg(next_due_at)
-);
+) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
 
 -- name: TurnCommitted :one
 SELECT count(*) FROM pl_pool_turns AS t

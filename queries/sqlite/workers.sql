@@ -29,3 +29,30 @@ DELETE FROM pl_workers
 WHERE pl_workers.worker_id = sqlc.arg(worker_id)
   AND NOT EXISTS (
     SELECT 1 FROM pl_queue_jobs AS j WHERE j.status = 'running' AND j.holder = sqlc.arg(worker_id));
+
+-- name: HeldJobs :many
+SELECT
+    j.pool_id, j.job_id, j.task_id, j.submission, j.body_hash, j.tenant, j.requested_priority, j.priority, j.lane, j.rank,
+    j.resource_kind, j.resource_units, j.status, j.reason_code, j.reason, j.attempt, j.max_attempts, j.overtaken,
+    j.executor, j.timeout_ms, j.deadline, j.not_before, j.created_at, j.started_at, j.finished_at, j.cancel_asked_at,
+    j.holder, j.river_job_id, j.mailbox_tenant, j.mailbox_user, j.mailbox_session
+FROM pl_queue_jobs AS j
+WHERE j.pool_id = sqlc.arg(pool_id) AND j.status = 'running' AND j.job_id > sqlc.arg(after)
+  AND (CAST(sqlc.arg(holder) AS TEXT) = '' OR j.holder = sqlc.arg(holder))
+ORDER BY j.job_id
+LIMIT sqlc.arg(max_rows);
+
+-- name: OrphanJobs :many
+-- Running tasks whose holder is not among the living. No River here: a task always has
+-- a holder, so nobody is an unknown somebody.
+SELECT
+    j.pool_id, j.job_id, j.task_id, j.submission, j.body_hash, j.tenant, j.requested_priority, j.priority, j.lane, j.rank,
+    j.resource_kind, j.resource_units, j.status, j.reason_code, j.reason, j.attempt, j.max_attempts, j.overtaken,
+    j.executor, j.timeout_ms, j.deadline, j.not_before, j.created_at, j.started_at, j.finished_at, j.cancel_asked_at,
+    j.holder, j.river_job_id, j.mailbox_tenant, j.mailbox_user, j.mailbox_session
+FROM pl_queue_jobs AS j
+WHERE j.pool_id = sqlc.arg(pool_id) AND j.status = 'running' AND j.job_id > sqlc.arg(after)
+  AND NOT EXISTS (
+    SELECT 1 FROM pl_workers AS w WHERE w.worker_id = j.holder AND w.dead_at IS NULL)
+ORDER BY j.job_id
+LIMIT sqlc.arg(max_rows);

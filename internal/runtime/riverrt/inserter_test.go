@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"strconv"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
@@ -89,12 +90,7 @@ func TestInsertJobsAnnouncesEveryTurn(t *testing.T) {
 
 	db := dbtest.Postgres(t)
 	inserter := newInserter(t, db)
-	listener, err := db.Pool.Acquire(t.Context())
-	require.NoError(t, err)
-	defer listener.Release()
-	_, err = listener.Exec(t.Context(), `LISTEN "`+db.Schema+`.river_insert"`)
-	require.NoError(t, err)
-
+	hear := listen(t, db)
 	const turns = 20
 	for i := range turns {
 		require.NoError(t, inTx(t, db, func(tx pgx.Tx) error {
@@ -104,11 +100,59 @@ func TestInsertJobsAnnouncesEveryTurn(t *testing.T) {
 			return err
 		}))
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), soon)
-	defer cancel()
 	for range turns {
-		hint, err := listener.Conn().WaitForNotification(ctx)
+		require.JSONEq(t, `{"queue": "p_llm"}`, hear())
+	}
+}
+
+func TestJobsAreAnnouncedAfterTheirCommit(t *testing.T) {
+	t.Parallel()
+
+	db := dbtest.Postgres(t)
+	inserter := newInserter(t, db)
+	inserter.AnnounceThrough(db.Pool)
+	insert := func(pool domain.PoolID) {
+		require.NoError(t, inTx(t, db, func(tx pgx.Tx) error {
+			_, err := inserter.InsertJobs(t.Context(), tx, []domain.Task{{PoolID: pool, JobID: 1, Attempt: 1}})
+			return err
+		}))
+	}
+	insert("silent") // River announces the first of each queue itself
+	hear := listen(t, db)
+	insert("silent")
+	insert("a")
+	require.JSONEq(t, `{"queue": "p_a"}`, hear(), "River's own again")
+	insert("a")
+	inserter.JobsCommitted("a")
+	require.JSONEq(t, `{"queue": "p_a"}`, hear(), "the commit itself announced nothing")
+
+	// However many come at once, the last of each queue is announced after it came.
+	const pools = 50
+	for i := range pools {
+		inserter.JobsCommitted("a")
+		inserter.JobsCommitted(domain.PoolID("b" + strconv.Itoa(i)))
+	}
+	heard := map[string]bool{}
+	for len(heard) < pools {
+		if payload := hear(); payload != `{"queue": "p_a"}` {
+			heard[payload] = true
+		}
+	}
+}
+
+// listen returns a function that waits for the next announcement.
+func listen(t *testing.T, db dbtest.DB) (hear func() string) {
+	t.Helper()
+	conn, err := db.Pool.Acquire(t.Context())
+	require.NoError(t, err)
+	t.Cleanup(conn.Release)
+	_, err = conn.Exec(t.Context(), `LISTEN "`+db.Schema+`.river_insert"`)
+	require.NoError(t, err)
+	return func() string {
+		ctx, cancel := context.WithTimeout(t.Context(), soon)
+		defer cancel()
+		hint, err := conn.Conn().WaitForNotification(ctx)
 		require.NoError(t, err)
-		require.JSONEq(t, `{"queue": "p_llm"}`, hint.Payload)
+		return hint.Payload
 	}
 }

@@ -93,6 +93,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.knownJobsStmt, err = db.PrepareContext(ctx, knownJobs); err != nil {
 		return nil, fmt.Errorf("error preparing query KnownJobs: %w", err)
 	}
+	if q.labelsStmt, err = db.PrepareContext(ctx, labels); err != nil {
+		return nil, fmt.Errorf("error preparing query Labels: %w", err)
+	}
 	if q.lastTurnStmt, err = db.PrepareContext(ctx, lastTurn); err != nil {
 		return nil, fmt.Errorf("error preparing query LastTurn: %w", err)
 	}
@@ -158,6 +161,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	}
 	if q.restedJobsStmt, err = db.PrepareContext(ctx, restedJobs); err != nil {
 		return nil, fmt.Errorf("error preparing query RestedJobs: %w", err)
+	}
+	if q.resultStmt, err = db.PrepareContext(ctx, result); err != nil {
+		return nil, fmt.Errorf("error preparing query Result: %w", err)
 	}
 	if q.tenantsByNameStmt, err = db.PrepareContext(ctx, tenantsByName); err != nil {
 		return nil, fmt.Errorf("error preparing query TenantsByName: %w", err)
@@ -297,6 +303,11 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing knownJobsStmt: %w", cerr)
 		}
 	}
+	if q.labelsStmt != nil {
+		if cerr := q.labelsStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing labelsStmt: %w", cerr)
+		}
+	}
 	if q.lastTurnStmt != nil {
 		if cerr := q.lastTurnStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing lastTurnStmt: %w", cerr)
@@ -407,6 +418,11 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing restedJobsStmt: %w", cerr)
 		}
 	}
+	if q.resultStmt != nil {
+		if cerr := q.resultStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing resultStmt: %w", cerr)
+		}
+	}
 	if q.tenantsByNameStmt != nil {
 		if cerr := q.tenantsByNameStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing tenantsByNameStmt: %w", cerr)
@@ -499,6 +515,7 @@ type Queries struct {
 	insertTurnStmt       *sql.Stmt
 	jobsByIDStmt         *sql.Stmt
 	knownJobsStmt        *sql.Stmt
+	labelsStmt           *sql.Stmt
 	lastTurnStmt         *sql.Stmt
 	listDeadStmt         *sql.Stmt
 	listJobsStmt         *sql.Stmt
@@ -521,6 +538,7 @@ type Queries struct {
 	queuePlaceStmt       *sql.Stmt
 	relaneJobsStmt       *sql.Stmt
 	restedJobsStmt       *sql.Stmt
+	resultStmt           *sql.Stmt
 	tenantsByNameStmt    *sql.Stmt
 	turnCommittedStmt    *sql.Stmt
 	updateJobStmt        *sql.Stmt
@@ -556,6 +574,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		insertTurnStmt:       q.insertTurnStmt,
 		jobsByIDStmt:         q.jobsByIDStmt,
 		knownJobsStmt:        q.knownJobsStmt,
+		labelsStmt:           q.labelsStmt,
 		lastTurnStmt:         q.lastTurnStmt,
 		listDeadStmt:         q.listDeadStmt,
 		listJobsStmt:         q.listJobsStmt,
@@ -578,6 +597,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		queuePlaceStmt:       q.queuePlaceStmt,
 		relaneJobsStmt:       q.relaneJobsStmt,
 		restedJobsStmt:       q.restedJobsStmt,
+		resultStmt:           q.resultStmt,
 		tenantsByNameStmt:    q.tenantsByNameStmt,
 		turnCommittedStmt:    q.turnCommittedStmt,
 		updateJobStmt:        q.updateJobStmt,

@@ -233,11 +233,7 @@ const insertEvent = `-- name: InsertEvent :exec
 INSERT INTO pl_audit_events (
     source, seq, at, kind, pool_id, task_id, job_id, submission, tenant, attempt, units,
     status, reason_code, reason, actor, subjects, detail
-) VALUES (
-    ?1, ?2, ?3, ?4, ?5, ?6, ?7,
-    ?8, ?9, ?10, ?11, ?12, ?13,
-    ?14, ?15, ?16, ?17
-)
+) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 `
 
 type InsertEventParams struct {

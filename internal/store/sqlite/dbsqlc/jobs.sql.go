@@ -268,8 +268,7 @@ SELECT
     j.pool_id, j.job_id, j.task_id, j.submission, j.body_hash, j.tenant, j.requested_priority, j.priority, j.lane, j.rank,
     j.resource_kind, j.resource_units, j.status, j.reason_code, j.reason, j.attempt, j.max_attempts, j.overtaken,
     j.executor, j.timeout_ms, j.deadline, j.not_before, j.created_at, j.started_at, j.finished_at, j.cancel_asked_at,
-    j.holder, j.river_job_id, j.mailbox_tenant, j.mailbox_user, j.mailbox_session,
-    j.labels, j.payload
+    j.holder, j.river_job_id, j.mailbox_tenant, j.mailbox_user, j.mailbox_session
 FROM pl_queue_jobs AS j
 WHERE j.pool_id = ?1 AND j.job_id = ?2
   AND j.status = 'running' AND j.attempt = ?3
@@ -313,11 +312,9 @@ type GetAttemptRow struct {
 	MailboxTenant     *string
 	MailboxUser       string
 	MailboxSession    string
-	Labels            *string
-	Payload           *string
 }
 
-// The task of a live attempt, payload and labels included.
+// The task of a live attempt.
 func (q *Queries) GetAttempt(ctx context.Context, arg GetAttemptParams) (GetAttemptRow, error) {
 	row := q.queryRow(ctx, q.getAttemptStmt, getAttempt, arg.PoolID, arg.JobID, arg.Attempt)
 	var i GetAttemptRow
@@ -353,8 +350,6 @@ func (q *Queries) GetAttempt(ctx context.Context, arg GetAttemptParams) (GetAtte
 		&i.MailboxTenant,
 		&i.MailboxUser,
 		&i.MailboxSession,
-		&i.Labels,
-		&i.Payload,
 	)
 	return i, err
 }
@@ -364,8 +359,7 @@ SELECT
     j.pool_id, j.job_id, j.task_id, j.submission, j.body_hash, j.tenant, j.requested_priority, j.priority, j.lane, j.rank,
     j.resource_kind, j.resource_units, j.status, j.reason_code, j.reason, j.attempt, j.max_attempts, j.overtaken,
     j.executor, j.timeout_ms, j.deadline, j.not_before, j.created_at, j.started_at, j.finished_at, j.cancel_asked_at,
-    j.holder, j.river_job_id, j.mailbox_tenant, j.mailbox_user, j.mailbox_session,
-    j.labels, j.result
+    j.holder, j.river_job_id, j.mailbox_tenant, j.mailbox_user, j.mailbox_session
 FROM pl_queue_jobs AS j
 WHERE j.pool_id = ?1 AND j.task_id = ?2
 ORDER BY j.submission DESC
@@ -409,8 +403,6 @@ type GetTaskRow struct {
 	MailboxTenant     *string
 	MailboxUser       string
 	MailboxSession    string
-	Labels            *string
-	Result            *string
 }
 
 // The newest row of a task id.
@@ -449,141 +441,18 @@ func (q *Queries) GetTask(ctx context.Context, arg GetTaskParams) (GetTaskRow, e
 		&i.MailboxTenant,
 		&i.MailboxUser,
 		&i.MailboxSession,
-		&i.Labels,
-		&i.Result,
 	)
 	return i, err
 }
 
-const heldJobs = `-- name: HeldJobs :many
-SELECT
-    j.pool_id, j.job_id, j.task_id, j.submission, j.body_hash, j.tenant, j.requested_priority, j.priority, j.lane, j.rank,
-    j.resource_kind, j.resource_units, j.status, j.reason_code, j.reason, j.attempt, j.max_attempts, j.overtaken,
-    j.executor, j.timeout_ms, j.deadline, j.not_before, j.created_at, j.started_at, j.finished_at, j.cancel_asked_at,
-    j.holder, j.river_job_id, j.mailbox_tenant, j.mailbox_user, j.mailbox_session
-FROM pl_queue_jobs AS j
-WHERE j.pool_id = ?1 AND j.status = 'running' AND j.job_id > ?2
-  AND (CAST(?3 AS TEXT) = '' OR j.holder = ?3)
-ORDER BY j.job_id
-LIMIT ?4
-`
-
-type HeldJobsParams struct {
-	PoolID  string
-	After   int64
-	Holder  string
-	MaxRows int64
-}
-
-type HeldJobsRow struct {
-	PoolID            string
-	JobID             int64
-	TaskID            string
-	Submission        int64
-	BodyHash          []byte
-	Tenant            string
-	RequestedPriority int64
-	Priority          int64
-	Lane              string
-	Rank              int64
-	ResourceKind      string
-	ResourceUnits     int64
-	Status            string
-	ReasonCode        string
-	Reason            string
-	Attempt           int64
-	MaxAttempts       int64
-	Overtaken         int64
-	Executor          string
-	TimeoutMs         int64
-	Deadline          *int64
-	NotBefore         *int64
-	CreatedAt         int64
-	StartedAt         *int64
-	FinishedAt        *int64
-	CancelAskedAt     *int64
-	Holder            string
-	RiverJobID        int64
-	MailboxTenant     *string
-	MailboxUser       string
-	MailboxSession    string
-}
-
-func (q *Queries) HeldJobs(ctx context.Context, arg HeldJobsParams) ([]HeldJobsRow, error) {
-	rows, err := q.query(ctx, q.heldJobsStmt, heldJobs,
-		arg.PoolID,
-		arg.After,
-		arg.Holder,
-		arg.MaxRows,
-	)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var items []HeldJobsRow
-	for rows.Next() {
-		var i HeldJobsRow
-		if err := rows.Scan(
-			&i.PoolID,
-			&i.JobID,
-			&i.TaskID,
-			&i.Submission,
-			&i.BodyHash,
-			&i.Tenant,
-			&i.RequestedPriority,
-			&i.Priority,
-			&i.Lane,
-			&i.Rank,
-			&i.ResourceKind,
-			&i.ResourceUnits,
-			&i.Status,
-			&i.ReasonCode,
-			&i.Reason,
-			&i.Attempt,
-			&i.MaxAttempts,
-			&i.Overtaken,
-			&i.Executor,
-			&i.TimeoutMs,
-			&i.Deadline,
-			&i.NotBefore,
-			&i.CreatedAt,
-			&i.StartedAt,
-			&i.FinishedAt,
-			&i.CancelAskedAt,
-			&i.Holder,
-			&i.RiverJobID,
-			&i.MailboxTenant,
-			&i.MailboxUser,
-			&i.MailboxSession,
-		); err != nil {
-			return nil, err
-		}
-		items = append(items, i)
-	}
-	if err := rows.Close(); err != nil {
-		return nil, err
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
-}
-
 const insertJob = `-- name: InsertJob :exec
+
 INSERT INTO pl_queue_jobs (
     pool_id, job_id, task_id, submission, body_hash, tenant, requested_priority, priority, lane, rank,
     resource_kind, resource_units, status, reason_code, reason, attempt, max_attempts, overtaken,
     executor, timeout_ms, deadline, not_before, created_at, started_at, finished_at, cancel_asked_at,
     holder, river_job_id, mailbox_tenant, mailbox_user, mailbox_session, labels, payload, result
-) VALUES (
-    ?1, ?2, ?3, ?4, ?5, ?6,
-    ?7, ?8, ?9, ?10, ?11,
-    ?12, ?13, ?14, ?15, ?16,
-    ?17, ?18, ?19, ?20, ?21,
-    ?22, ?23, ?24, ?25,
-    ?26, ?27, ?28, ?29,
-    ?30, ?31, ?32, ?33, ?34
-)
+) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 `
 
 type InsertJobParams struct {
@@ -623,6 +492,8 @@ type InsertJobParams struct {
 	Result            *string
 }
 
+// What Postgres writes in one statement over arrays (InsertJobs, UpdateJobs) is one row a
+// statement here, run in a loop inside the same transaction: there is no round trip to save.
 func (q *Queries) InsertJob(ctx context.Context, arg InsertJobParams) error {
 	_, err := q.exec(ctx, q.insertJobStmt, insertJob,
 		arg.PoolID,
@@ -878,13 +749,52 @@ func (q *Queries) KnownJobs(ctx context.Context, arg KnownJobsParams) ([]KnownJo
 	return items, nil
 }
 
+const labels = `-- name: Labels :many
+SELECT j.job_id, j.labels
+FROM json_each(CAST(?1 AS TEXT)) AS ids
+CROSS JOIN pl_queue_jobs AS j
+WHERE j.pool_id = ?2 AND j.job_id = ids.value AND j.labels IS NOT NULL
+`
+
+type LabelsParams struct {
+	JobIds string
+	PoolID string
+}
+
+type LabelsRow struct {
+	JobID  int64
+	Labels *string
+}
+
+func (q *Queries) Labels(ctx context.Context, arg LabelsParams) ([]LabelsRow, error) {
+	rows, err := q.query(ctx, q.labelsStmt, labels, arg.JobIds, arg.PoolID)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []LabelsRow
+	for rows.Next() {
+		var i LabelsRow
+		if err := rows.Scan(&i.JobID, &i.Labels); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const listJobs = `-- name: ListJobs :many
 SELECT
     j.pool_id, j.job_id, j.task_id, j.submission, j.body_hash, j.tenant, j.requested_priority, j.priority, j.lane, j.rank,
     j.resource_kind, j.resource_units, j.status, j.reason_code, j.reason, j.attempt, j.max_attempts, j.overtaken,
     j.executor, j.timeout_ms, j.deadline, j.not_before, j.created_at, j.started_at, j.finished_at, j.cancel_asked_at,
-    j.holder, j.river_job_id, j.mailbox_tenant, j.mailbox_user, j.mailbox_session,
-    j.labels
+    j.holder, j.river_job_id, j.mailbox_tenant, j.mailbox_user, j.mailbox_session
 FROM pl_queue_jobs AS j
 WHERE j.pool_id = ?1 AND j.job_id < ?2
   AND (CAST(?3 AS TEXT) = '' OR j.status = ?3)
@@ -937,7 +847,6 @@ type ListJobsRow struct {
 	MailboxTenant     *string
 	MailboxUser       string
 	MailboxSession    string
-	Labels            *string
 }
 
 func (q *Queries) ListJobs(ctx context.Context, arg ListJobsParams) ([]ListJobsRow, error) {
@@ -989,7 +898,6 @@ func (q *Queries) ListJobs(ctx context.Context, arg ListJobsParams) ([]ListJobsR
 			&i.MailboxTenant,
 			&i.MailboxUser,
 			&i.MailboxSession,
-			&i.Labels,
 		); err != nil {
 			return nil, err
 		}
@@ -1064,117 +972,6 @@ func (q *Queries) NextRested(ctx context.Context, arg NextRestedParams) ([]*int6
 			return nil, err
 		}
 		items = append(items, not_before)
-	}
-	if err := rows.Close(); err != nil {
-		return nil, err
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
-}
-
-const orphanJobs = `-- name: OrphanJobs :many
-SELECT
-    j.pool_id, j.job_id, j.task_id, j.submission, j.body_hash, j.tenant, j.requested_priority, j.priority, j.lane, j.rank,
-    j.resource_kind, j.resource_units, j.status, j.reason_code, j.reason, j.attempt, j.max_attempts, j.overtaken,
-    j.executor, j.timeout_ms, j.deadline, j.not_before, j.created_at, j.started_at, j.finished_at, j.cancel_asked_at,
-    j.holder, j.river_job_id, j.mailbox_tenant, j.mailbox_user, j.mailbox_session
-FROM pl_queue_jobs AS j
-WHERE j.pool_id = ?1 AND j.status = 'running' AND j.job_id > ?2
-  AND NOT EXISTS (
-    SELECT 1 FROM pl_workers AS w WHERE w.worker_id = j.holder AND w.dead_at IS NULL)
-ORDER BY j.job_id
-LIMIT ?3
-`
-
-type OrphanJobsParams struct {
-	PoolID  string
-	After   int64
-	MaxRows int64
-}
-
-type OrphanJobsRow struct {
-	PoolID            string
-	JobID             int64
-	TaskID            string
-	Submission        int64
-	BodyHash          []byte
-	Tenant            string
-	RequestedPriority int64
-	Priority          int64
-	Lane              string
-	Rank              int64
-	ResourceKind      string
-	ResourceUnits     int64
-	Status            string
-	ReasonCode        string
-	Reason            string
-	Attempt           int64
-	MaxAttempts       int64
-	Overtaken         int64
-	Executor          string
-	TimeoutMs         int64
-	Deadline          *int64
-	NotBefore         *int64
-	CreatedAt         int64
-	StartedAt         *int64
-	FinishedAt        *int64
-	CancelAskedAt     *int64
-	Holder            string
-	RiverJobID        int64
-	MailboxTenant     *string
-	MailboxUser       string
-	MailboxSession    string
-}
-
-// Running tasks whose holder is not among the living. No River here: a task always has
-// a holder, so nobody is an unknown somebody.
-func (q *Queries) OrphanJobs(ctx context.Context, arg OrphanJobsParams) ([]OrphanJobsRow, error) {
-	rows, err := q.query(ctx, q.orphanJobsStmt, orphanJobs, arg.PoolID, arg.After, arg.MaxRows)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var items []OrphanJobsRow
-	for rows.Next() {
-		var i OrphanJobsRow
-		if err := rows.Scan(
-			&i.PoolID,
-			&i.JobID,
-			&i.TaskID,
-			&i.Submission,
-			&i.BodyHash,
-			&i.Tenant,
-			&i.RequestedPriority,
-			&i.Priority,
-			&i.Lane,
-			&i.Rank,
-			&i.ResourceKind,
-			&i.ResourceUnits,
-			&i.Status,
-			&i.ReasonCode,
-			&i.Reason,
-			&i.Attempt,
-			&i.MaxAttempts,
-			&i.Overtaken,
-			&i.Executor,
-			&i.TimeoutMs,
-			&i.Deadline,
-			&i.NotBefore,
-			&i.CreatedAt,
-			&i.StartedAt,
-			&i.FinishedAt,
-			&i.CancelAskedAt,
-			&i.Holder,
-			&i.RiverJobID,
-			&i.MailboxTenant,
-			&i.MailboxUser,
-			&i.MailboxSession,
-		); err != nil {
-			return nil, err
-		}
-		items = append(items, i)
 	}
 	if err := rows.Close(); err != nil {
 		return nil, err
@@ -1389,6 +1186,23 @@ func (q *Queries) RestedJobs(ctx context.Context, arg RestedJobsParams) ([]Reste
 	return items, nil
 }
 
+const result = `-- name: Result :one
+SELECT j.result FROM pl_queue_jobs AS j
+WHERE j.pool_id = ?1 AND j.job_id = ?2
+`
+
+type ResultParams struct {
+	PoolID string
+	JobID  int64
+}
+
+func (q *Queries) Result(ctx context.Context, arg ResultParams) (*string, error) {
+	row := q.queryRow(ctx, q.resultStmt, result, arg.PoolID, arg.JobID)
+	var result *string
+	err := row.Scan(&result)
+	return result, err
+}
+
 const updateJob = `-- name: UpdateJob :execrows
 UPDATE pl_queue_jobs SET
     priority = ?1,
@@ -1398,16 +1212,17 @@ UPDATE pl_queue_jobs SET
     reason_code = ?5,
     reason = ?6,
     attempt = ?7,
-    overtaken = ?8,
-    not_before = ?9,
-    started_at = ?10,
-    finished_at = ?11,
-    cancel_asked_at = ?12,
-    holder = ?13,
-    river_job_id = ?14,
-    result = ?15
-WHERE pool_id = ?16 AND job_id = ?17
-  AND status = ?18 AND attempt = ?19
+    max_attempts = ?8,
+    overtaken = ?9,
+    not_before = ?10,
+    started_at = ?11,
+    finished_at = ?12,
+    cancel_asked_at = ?13,
+    holder = ?14,
+    river_job_id = ?15,
+    result = ?16
+WHERE pool_id = ?17 AND job_id = ?18
+  AND status = ?19 AND attempt = ?20
 `
 
 type UpdateJobParams struct {
@@ -1418,6 +1233,7 @@ type UpdateJobParams struct {
 	ReasonCode    string
 	Reason        string
 	Attempt       int64
+	MaxAttempts   int64
 	Overtaken     int64
 	NotBefore     *int64
 	StartedAt     *int64
@@ -1443,6 +1259,7 @@ func (q *Queries) UpdateJob(ctx context.Context, arg UpdateJobParams) (int64, er
 		arg.ReasonCode,
 		arg.Reason,
 		arg.Attempt,
+		arg.MaxAttempts,
 		arg.Overtaken,
 		arg.NotBefore,
 		arg.StartedAt,

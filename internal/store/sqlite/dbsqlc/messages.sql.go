@@ -13,11 +13,7 @@ const insertMessage = `-- name: InsertMessage :exec
 INSERT INTO pl_mailbox_messages (
     source, seq, tenant, user_id, session_id, pool_id, task_id, job_id, submission,
     status, reason_code, reason, payload, created_at
-) VALUES (
-    ?1, ?2, ?3, ?4, ?5, ?6,
-    ?7, ?8, ?9, ?10, ?11, ?12,
-    ?13, ?14
-)
+) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 `
 
 type InsertMessageParams struct {
@@ -191,11 +187,7 @@ const putMessage = `-- name: PutMessage :exec
 INSERT INTO pl_mailbox_messages (
     source, seq, tenant, user_id, session_id, pool_id, task_id, job_id, submission,
     status, reason_code, reason, payload, created_at
-) VALUES (
-    ?1, ?2, ?3, ?4, ?5, ?6,
-    ?7, ?8, ?9, ?10, ?11, ?12,
-    ?13, ?14
-)
+) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT DO NOTHING
 `
 

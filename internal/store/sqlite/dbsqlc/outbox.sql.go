@@ -28,11 +28,7 @@ const insertOutbox = `-- name: InsertOutbox :exec
 INSERT INTO pl_outbox (
     source, seq, tenant, user_id, session_id, pool_id, task_id, job_id, submission,
     status, reason_code, reason, payload, created_at
-) VALUES (
-    ?1, ?2, ?3, ?4, ?5, ?6,
-    ?7, ?8, ?9, ?10, ?11, ?12,
-    ?13, ?14
-)
+) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 `
 
 type InsertOutboxParams struct {

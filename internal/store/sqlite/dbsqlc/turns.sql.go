@@ -95,12 +95,7 @@ const insertTurn = `-- name: InsertTurn :exec
 INSERT INTO pl_pool_turns (
     pool_id, turn_no, turn_id, at, active_units, ceiling, running, queued, queued_low, queued_normal,
     queued_high, queued_critical, waiting, virtual_time, job_seq, rank_seq, event_seq, message_seq, next_due_at
-) VALUES (
-    ?1, ?2, ?3, ?4, ?5, ?6,
-    ?7, ?8, ?9, ?10, ?11,
-    ?12, ?13, ?14, ?15, ?16,
-    ?17, ?18, ?19
-)
+) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 `
 
 type InsertTurnParams struct {

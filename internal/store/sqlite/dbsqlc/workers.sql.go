@@ -21,6 +21,120 @@ func (q *Queries) ForgetWorker(ctx context.Context, workerID string) error {
 	return err
 }
 
+const heldJobs = `-- name: HeldJobs :many
+SELECT
+    j.pool_id, j.job_id, j.task_id, j.submission, j.body_hash, j.tenant, j.requested_priority, j.priority, j.lane, j.rank,
+    j.resource_kind, j.resource_units, j.status, j.reason_code, j.reason, j.attempt, j.max_attempts, j.overtaken,
+    j.executor, j.timeout_ms, j.deadline, j.not_before, j.created_at, j.started_at, j.finished_at, j.cancel_asked_at,
+    j.holder, j.river_job_id, j.mailbox_tenant, j.mailbox_user, j.mailbox_session
+FROM pl_queue_jobs AS j
+WHERE j.pool_id = ?1 AND j.status = 'running' AND j.job_id > ?2
+  AND (CAST(?3 AS TEXT) = '' OR j.holder = ?3)
+ORDER BY j.job_id
+LIMIT ?4
+`
+
+type HeldJobsParams struct {
+	PoolID  string
+	After   int64
+	Holder  string
+	MaxRows int64
+}
+
+type HeldJobsRow struct {
+	PoolID            string
+	JobID             int64
+	TaskID            string
+	Submission        int64
+	BodyHash          []byte
+	Tenant            string
+	RequestedPriority int64
+	Priority          int64
+	Lane              string
+	Rank              int64
+	ResourceKind      string
+	ResourceUnits     int64
+	Status            string
+	ReasonCode        string
+	Reason            string
+	Attempt           int64
+	MaxAttempts       int64
+	Overtaken         int64
+	Executor          string
+	TimeoutMs         int64
+	Deadline          *int64
+	NotBefore         *int64
+	CreatedAt         int64
+	StartedAt         *int64
+	FinishedAt        *int64
+	CancelAskedAt     *int64
+	Holder            string
+	RiverJobID        int64
+	MailboxTenant     *string
+	MailboxUser       string
+	MailboxSession    string
+}
+
+func (q *Queries) HeldJobs(ctx context.Context, arg HeldJobsParams) ([]HeldJobsRow, error) {
+	rows, err := q.query(ctx, q.heldJobsStmt, heldJobs,
+		arg.PoolID,
+		arg.After,
+		arg.Holder,
+		arg.MaxRows,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []HeldJobsRow
+	for rows.Next() {
+		var i HeldJobsRow
+		if err := rows.Scan(
+			&i.PoolID,
+			&i.JobID,
+			&i.TaskID,
+			&i.Submission,
+			&i.BodyHash,
+			&i.Tenant,
+			&i.RequestedPriority,
+			&i.Priority,
+			&i.Lane,
+			&i.Rank,
+			&i.ResourceKind,
+			&i.ResourceUnits,
+			&i.Status,
+			&i.ReasonCode,
+			&i.Reason,
+			&i.Attempt,
+			&i.MaxAttempts,
+			&i.Overtaken,
+			&i.Executor,
+			&i.TimeoutMs,
+			&i.Deadline,
+			&i.NotBefore,
+			&i.CreatedAt,
+			&i.StartedAt,
+			&i.FinishedAt,
+			&i.CancelAskedAt,
+			&i.Holder,
+			&i.RiverJobID,
+			&i.MailboxTenant,
+			&i.MailboxUser,
+			&i.MailboxSession,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const listDead = `-- name: ListDead :many
 SELECT w.worker_id, w.role, w.host, w.pid, w.started_at, w.heartbeat_at, w.dead_at FROM pl_workers AS w
 WHERE w.dead_at IS NOT NULL
@@ -125,6 +239,117 @@ func (q *Queries) MarkDead(ctx context.Context, arg MarkDeadParams) (int64, erro
 		return 0, err
 	}
 	return result.RowsAffected()
+}
+
+const orphanJobs = `-- name: OrphanJobs :many
+SELECT
+    j.pool_id, j.job_id, j.task_id, j.submission, j.body_hash, j.tenant, j.requested_priority, j.priority, j.lane, j.rank,
+    j.resource_kind, j.resource_units, j.status, j.reason_code, j.reason, j.attempt, j.max_attempts, j.overtaken,
+    j.executor, j.timeout_ms, j.deadline, j.not_before, j.created_at, j.started_at, j.finished_at, j.cancel_asked_at,
+    j.holder, j.river_job_id, j.mailbox_tenant, j.mailbox_user, j.mailbox_session
+FROM pl_queue_jobs AS j
+WHERE j.pool_id = ?1 AND j.status = 'running' AND j.job_id > ?2
+  AND NOT EXISTS (
+    SELECT 1 FROM pl_workers AS w WHERE w.worker_id = j.holder AND w.dead_at IS NULL)
+ORDER BY j.job_id
+LIMIT ?3
+`
+
+type OrphanJobsParams struct {
+	PoolID  string
+	After   int64
+	MaxRows int64
+}
+
+type OrphanJobsRow struct {
+	PoolID            string
+	JobID             int64
+	TaskID            string
+	Submission        int64
+	BodyHash          []byte
+	Tenant            string
+	RequestedPriority int64
+	Priority          int64
+	Lane              string
+	Rank              int64
+	ResourceKind      string
+	ResourceUnits     int64
+	Status            string
+	ReasonCode        string
+	Reason            string
+	Attempt           int64
+	MaxAttempts       int64
+	Overtaken         int64
+	Executor          string
+	TimeoutMs         int64
+	Deadline          *int64
+	NotBefore         *int64
+	CreatedAt         int64
+	StartedAt         *int64
+	FinishedAt        *int64
+	CancelAskedAt     *int64
+	Holder            string
+	RiverJobID        int64
+	MailboxTenant     *string
+	MailboxUser       string
+	MailboxSession    string
+}
+
+// Running tasks whose holder is not among the living. No River here: a task always has
+// a holder, so nobody is an unknown somebody.
+func (q *Queries) OrphanJobs(ctx context.Context, arg OrphanJobsParams) ([]OrphanJobsRow, error) {
+	rows, err := q.query(ctx, q.orphanJobsStmt, orphanJobs, arg.PoolID, arg.After, arg.MaxRows)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []OrphanJobsRow
+	for rows.Next() {
+		var i OrphanJobsRow
+		if err := rows.Scan(
+			&i.PoolID,
+			&i.JobID,
+			&i.TaskID,
+			&i.Submission,
+			&i.BodyHash,
+			&i.Tenant,
+			&i.RequestedPriority,
+			&i.Priority,
+			&i.Lane,
+			&i.Rank,
+			&i.ResourceKind,
+			&i.ResourceUnits,
+			&i.Status,
+			&i.ReasonCode,
+			&i.Reason,
+			&i.Attempt,
+			&i.MaxAttempts,
+			&i.Overtaken,
+			&i.Executor,
+			&i.TimeoutMs,
+			&i.Deadline,
+			&i.NotBefore,
+			&i.CreatedAt,
+			&i.StartedAt,
+			&i.FinishedAt,
+			&i.CancelAskedAt,
+			&i.Holder,
+			&i.RiverJobID,
+			&i.MailboxTenant,
+			&i.MailboxUser,
+			&i.MailboxSession,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const upsertWorker = `-- name: UpsertWorker :execrows

@@ -1,0 +1,17 @@
+// Package postgres is the store on Postgres 14 or later: turns in two round trips,
+// the plain reads, and hints between processes by LISTEN and NOTIFY.
+//
+// A turn sends BEGIN, its settings, a try of the pool's advisory lock and every
+// read as one pipelined batch, decides, and sends every write with the COMMIT as
+// a second one. When the lock is taken it waits for it alone, gathers again and
+// reads again: four round trips. A worker pool's River jobs are inserted between.
+//
+// Locks are transaction-level and settings local, so that PgBouncer's transaction
+// mode works, given ignore_startup_parameters = search_path and a role whose
+// search_path is the schema. Listen needs a real session: point it past PgBouncer
+// or rely on the safety poll.
+//
+// Limits: rank and units are bigint; a turn's id, the counters and every write are
+// refused together by the database when a row is not as it was read, when the
+// turn's number exists, or when active_units would exceed ceiling.
+package postgres

@@ -1,0 +1,80 @@
+package postgres
+
+import (
+	"context"
+	"slices"
+
+	"github.com/jackc/pgx/v5/pgtype"
+
+	"github.com/parkinglot/parkinglot/internal/domain"
+	"github.com/parkinglot/parkinglot/internal/store"
+	"github.com/parkinglot/parkinglot/internal/store/postgres/dbsqlc"
+)
+
+// Messages implements store.Mailboxes.
+func (s *Store) Messages(ctx context.Context, f store.MailboxFilter) ([]domain.Message, error) {
+	sources, seqs := cursorOf(f.Cursor)
+	since := bound(f.Since, pgtype.NegativeInfinity)
+	var messages []domain.Message
+	err := s.read(ctx, "messages of "+string(f.Tenant), func(ctx context.Context, q *dbsqlc.Queries) (err error) {
+		var rows []dbsqlc.PlMailboxMessage
+		if f.AllUsers {
+			rows, err = q.MessagesOfTenant(ctx, dbsqlc.MessagesOfTenantParams{
+				CursorSources: sources, CursorSeqs: seqs, Since: since, Tenant: string(f.Tenant), MaxRows: int32(f.Limit),
+			})
+		} else {
+			arg := dbsqlc.MessagesOfUserParams{
+				CursorSources: sources, CursorSeqs: seqs, Since: since, Tenant: string(f.Tenant), UserID: f.UserID,
+				AnySession: f.SessionID == nil, MaxRows: int32(f.Limit),
+			}
+			if f.SessionID != nil {
+				arg.SessionID = *f.SessionID
+			}
+			rows, err = q.MessagesOfUser(ctx, arg)
+		}
+		for i := range rows {
+			messages = append(messages, messageOf(&rows[i]))
+		}
+		return err
+	})
+	return messages, err
+}
+
+// PutMessages implements store.Mailboxes. All or none are stored.
+func (s *Store) PutMessages(ctx context.Context, messages []domain.Message) error {
+	if len(messages) == 0 {
+		return nil
+	}
+	put := dbsqlc.PutMessagesParams(*messageParams(messages))
+	sources := slices.Clone(put.Sources)
+	slices.Sort(sources)
+	sources = slices.Compact(sources)
+	return s.write(ctx, "put messages", func(ctx context.Context, q *dbsqlc.Queries) error {
+		if err := q.InsertSources(ctx, dbsqlc.InsertSourcesParams{Sources: sources, Now: put.CreatedAts[0]}); err != nil {
+			return err
+		}
+		return q.PutMessages(ctx, put)
+	})
+}
+
+// Outbox implements store.Mailboxes.
+func (s *Store) Outbox(ctx context.Context, limit int) ([]domain.Message, error) {
+	var messages []domain.Message
+	err := s.read(ctx, "outbox", func(ctx context.Context, q *dbsqlc.Queries) error {
+		rows, err := q.ListOutbox(ctx, int32(limit))
+		for i := range rows {
+			messages = append(messages, messageOf((*dbsqlc.PlMailboxMessage)(&rows[i])))
+		}
+		return err
+	})
+	return messages, err
+}
+
+// OutboxDone implements store.Mailboxes.
+func (s *Store) OutboxDone(ctx context.Context, messages []domain.Message) error {
+	done := dbsqlc.DeleteOutboxParams{}
+	for i := range messages {
+		done.Sources, done.Seqs = append(done.Sources, string(messages[i].Source)), append(done.Seqs, messages[i].Seq)
+	}
+	return s.read(ctx, "clear the outbox", func(ctx context.Context, q *dbsqlc.Queries) error { return q.DeleteOutbox(ctx, done) })
+}

@@ -1,0 +1,209 @@
+package postgres
+
+import (
+	"context"
+	"slices"
+
+	"github.com/parkinglot/parkinglot/internal/domain"
+	"github.com/parkinglot/parkinglot/internal/plan"
+	"github.com/parkinglot/parkinglot/internal/store/postgres/dbsqlc"
+)
+
+// unknownUnits stands for units that a turn may free, too many to bound a read by.
+const unknownUnits = 1 << 40
+
+// reads are the queries of one snapshot and their answers.
+type reads struct {
+	pool    domain.PoolID
+	careful bool
+	state   dbsqlc.TurnStateParams
+	taskIDs []string // named by requests
+	jobIDs  []int64
+	tenants []string
+
+	found      dbsqlc.TurnStateRow
+	usages     []dbsqlc.TurnTenantsRow
+	known      []dbsqlc.KnownJobsRow
+	held       []dbsqlc.JobsByIDRow
+	candidates []dbsqlc.CandidatesRow
+	due        []dbsqlc.DueJobsRow
+	rested     []dbsqlc.RestedJobsRow
+}
+
+func (t *turn) newReads(rq *plan.Requests) *reads {
+	r := &reads{
+		pool:    t.spec.Pool,
+		careful: t.careful,
+		state: dbsqlc.TurnStateParams{
+			PoolID: string(t.spec.Pool), Now: t.clock(), Extra: freedUnits(rq), CandidateLimit: plan.CandidateLimit,
+		},
+	}
+	tenants := map[domain.Tenant]bool{}
+	for i := range rq.Submits {
+		r.taskIDs = append(r.taskIDs, string(rq.Submits[i].TaskID))
+		tenants[rq.Submits[i].Tenant] = true
+	}
+	for i := range rq.Forces {
+		r.taskIDs = append(r.taskIDs, string(rq.Forces[i].TaskID))
+	}
+	for i := range rq.Cancels {
+		r.taskIDs = append(r.taskIDs, string(rq.Cancels[i].TaskID))
+	}
+	slices.Sort(r.taskIDs)
+	r.taskIDs = slices.Compact(r.taskIDs)
+	for i := range rq.Settles {
+		r.jobIDs = append(r.jobIDs, int64(rq.Settles[i].Ref.JobID))
+	}
+	for i := range rq.Losts {
+		r.jobIDs = append(r.jobIDs, int64(rq.Losts[i].Ref.JobID))
+	}
+	slices.Sort(r.jobIDs)
+	r.jobIDs = slices.Compact(r.jobIDs)
+	for tenant := range tenants {
+		r.tenants = append(r.tenants, string(tenant))
+	}
+	return r
+}
+
+// freedUnits returns what the requests may give back, beyond what is free: it
+// bounds how many candidates can start.
+func freedUnits(rq *plan.Requests) int64 {
+	switch {
+	case rq.NoStart:
+		return -unknownUnits
+	case len(rq.Losts)+len(rq.Forces)+len(rq.Changes) > 0:
+		return unknownUnits
+	}
+	var units domain.Units
+	for i := range rq.Settles {
+		units = units.Add(max(0, rq.Settles[i].Units))
+	}
+	return int64(min(units, unknownUnits))
+}
+
+// queue asks for everything, each in a statement and with a snapshot of its own,
+// all after the lock. It is called twice; see pipelined.
+func (r *reads) queue(ctx context.Context, p pipe) (err error) {
+	if r.found, err = p.TurnState(ctx, r.state); err != nil {
+		return err
+	}
+	id := string(r.pool)
+	if r.usages, err = p.TurnTenants(ctx, dbsqlc.TurnTenantsParams{Tenants: r.tenants, PoolID: id}); err != nil {
+		return err
+	}
+	if len(r.taskIDs) > 0 {
+		if r.known, err = p.KnownJobs(ctx, dbsqlc.KnownJobsParams{PoolID: id, TaskIds: r.taskIDs}); err != nil {
+			return err
+		}
+	}
+	if len(r.jobIDs) > 0 {
+		if r.held, err = p.JobsByID(ctx, dbsqlc.JobsByIDParams{PoolID: id, JobIds: r.jobIDs}); err != nil {
+			return err
+		}
+	}
+	if r.careful {
+		rows, err := p.UnlockedCandidates(ctx, id)
+		if err != nil {
+			return err
+		}
+		r.candidates = make([]dbsqlc.CandidatesRow, len(rows))
+		for i := range rows {
+			r.candidates[i] = dbsqlc.CandidatesRow(rows[i])
+		}
+	} else if r.candidates, err = p.Candidates(ctx, id); err != nil {
+		return err
+	}
+	if r.due, err = p.DueJobs(ctx, dbsqlc.DueJobsParams{PoolID: id, MaxRows: plan.DueLimit}); err != nil {
+		return err
+	}
+	r.rested, err = p.RestedJobs(ctx, dbsqlc.RestedJobsParams{PoolID: id, MaxRows: plan.DueLimit})
+	return err
+}
+
+// snapshot puts the answers together.
+func (r *reads) snapshot() (plan.Snapshot, error) {
+	pool, err := poolOf(&r.found.PlPool)
+	if err != nil {
+		return plan.Snapshot{}, err
+	}
+	snap := plan.Snapshot{
+		Now:       r.found.Now.Time.UTC(),
+		Pool:      pool,
+		Counters:  countersOf(&r.found.PlPoolTurn),
+		Tenants:   make(map[domain.Tenant]domain.TenantUsage, len(r.usages)),
+		Known:     make(map[domain.TaskID]domain.Task, len(r.known)),
+		Held:      make(map[domain.JobID]domain.Task, len(r.held)),
+		LaneLimit: max(0, int(r.found.Take)-1),
+		DueCut:    len(r.due) == plan.DueLimit || len(r.rested) == plan.DueLimit,
+		NextDueAt: maybeTime(r.found.DueAfter),
+	}
+	for _, u := range r.usages {
+		snap.Tenants[domain.Tenant(u.Tenant)] = domain.TenantUsage{
+			Tenant: domain.Tenant(u.Tenant), ActiveUnits: domain.Units(u.ActiveUnits), Queued: u.Queued, FinishTag: u.FinishTag,
+		}
+	}
+	take := func(row *dbsqlc.CandidatesRow) domain.Task {
+		task := taskOf(lightOf(row))
+		if row.TenantUnits >= 0 {
+			snap.Tenants[task.Tenant] = domain.TenantUsage{
+				Tenant: task.Tenant, ActiveUnits: domain.Units(row.TenantUnits), Queued: row.TenantQueued, FinishTag: row.TenantTag,
+			}
+		}
+		return task
+	}
+	for i := range r.known {
+		task := take((*dbsqlc.CandidatesRow)(&r.known[i]))
+		snap.Known[task.TaskID] = task
+	}
+	for i := range r.held {
+		task := take((*dbsqlc.CandidatesRow)(&r.held[i]))
+		snap.Held[task.JobID] = task
+	}
+	snap.CandidatesCut = snap.LaneLimit == 0 && snap.Counters.Queued > 0
+	lanes := map[string]int{}
+	for i := range r.candidates {
+		lane := r.candidates[i].Lane
+		if lanes[lane]++; lanes[lane] > snap.LaneLimit { // one more was asked for than is told
+			snap.CandidatesCut = true
+			continue
+		}
+		snap.Candidates = append(snap.Candidates, take(&r.candidates[i]))
+	}
+	for i := range r.due {
+		snap.Due = append(snap.Due, take((*dbsqlc.CandidatesRow)(&r.due[i])))
+	}
+	for i := range r.rested {
+		snap.Rested = append(snap.Rested, take((*dbsqlc.CandidatesRow)(&r.rested[i])))
+	}
+	r.keepUnread(&snap)
+	return snap, nil
+}
+
+// keepUnread moves NextDueAt back to what was left unread of a cut list: the next
+// turn looks from there on.
+func (r *reads) keepUnread(snap *plan.Snapshot) {
+	if len(r.due) == plan.DueLimit {
+		if at := maybeTime(r.due[len(r.due)-1].Deadline); snap.NextDueAt == nil || at.Before(*snap.NextDueAt) {
+			snap.NextDueAt = at
+		}
+	}
+	if len(r.rested) == plan.DueLimit {
+		if at := maybeTime(r.rested[len(r.rested)-1].NotBefore); snap.NextDueAt == nil || at.Before(*snap.NextDueAt) {
+			snap.NextDueAt = at
+		}
+	}
+}
+
+// lightOf drops what the queries of a turn add to a task's columns.
+func lightOf(row *dbsqlc.CandidatesRow) *dbsqlc.PlQueueJobsLight {
+	return &dbsqlc.PlQueueJobsLight{
+		PoolID: row.PoolID, JobID: row.JobID, TaskID: row.TaskID, Submission: row.Submission, BodyHash: row.BodyHash,
+		Tenant: row.Tenant, RequestedPriority: row.RequestedPriority, Priority: row.Priority, Lane: row.Lane, Rank: row.Rank,
+		ResourceKind: row.ResourceKind, ResourceUnits: row.ResourceUnits, Status: row.Status,
+		ReasonCode: row.ReasonCode, Reason: row.Reason, Attempt: row.Attempt, MaxAttempts: row.MaxAttempts,
+		Overtaken: row.Overtaken, Executor: row.Executor, TimeoutMs: row.TimeoutMs, Deadline: row.Deadline,
+		NotBefore: row.NotBefore, CreatedAt: row.CreatedAt, StartedAt: row.StartedAt, FinishedAt: row.FinishedAt,
+		CancelAskedAt: row.CancelAskedAt, Holder: row.Holder, RiverJobID: row.RiverJobID,
+		MailboxTenant: row.MailboxTenant, MailboxUser: row.MailboxUser, MailboxSession: row.MailboxSession,
+	}
+}

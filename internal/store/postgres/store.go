@@ -1,0 +1,236 @@
+package postgres
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"hash/fnv"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgconn/ctxwatch"
+	"github.com/jackc/pgx/v5/pgtype"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/parkinglot/parkinglot/internal/domain"
+	"github.com/parkinglot/parkinglot/internal/store"
+	"github.com/parkinglot/parkinglot/internal/store/migrate"
+	"github.com/parkinglot/parkinglot/internal/store/postgres/dbsqlc"
+)
+
+// DefaultSchema is where our tables are when Options name no schema.
+const DefaultSchema = "public"
+
+const (
+	defaultMaxConns = 10
+	callTimeout     = 5 * time.Second // one plain call
+	tripTimeout     = 10 * time.Second
+)
+
+// JobInserter inserts the River jobs that carry started tasks to workers, in the
+// turn's own transaction, and returns their ids in the order of tasks.
+type JobInserter interface {
+	InsertJobs(ctx context.Context, tx pgx.Tx, tasks []domain.Task) (riverJobIDs []int64, err error)
+}
+
+// Options say where the store is and how to use it.
+type Options struct {
+	URL      string      // a DSN
+	Schema   string      // empty: DefaultSchema
+	Inserter JobInserter // needed by turns of worker pools
+	MaxConns int32       // of turns and reads; heartbeats and Listen have one each besides. 0: 10
+	// Now replaces the database's clock in tests; nil: the database's.
+	Now func() time.Time
+	Log *slog.Logger // nil: none
+}
+
+// Store implements store.Store and store.Waker. Safe for concurrent use.
+type Store struct {
+	opts   Options
+	log    *slog.Logger
+	schema string
+	pool   *pgxpool.Pool // turns and reads
+	beats  *pgxpool.Pool // one connection: heartbeats never queue behind a turn
+	config *pgx.ConnConfig
+
+	careful carefulPools
+	peers   peers
+}
+
+var (
+	_ store.Store = (*Store)(nil)
+	_ store.Waker = (*Store)(nil)
+)
+
+// Open connects, checks that the schema is what this program expects, and makes
+// room for audit events. Errors: store.ErrUnavailable, store.ErrSchema.
+func Open(ctx context.Context, opts Options) (*Store, error) {
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	config, err := poolConfig(opts)
+	if err != nil {
+		return nil, err
+	}
+	s := &Store{opts: opts, log: opts.Log, schema: config.ConnConfig.RuntimeParams["search_path"], config: config.ConnConfig}
+	if s.log == nil {
+		s.log = slog.New(slog.DiscardHandler)
+	}
+	s.peers = peers{token: rand.Text()[:12], own: map[string]bool{}}
+	if s.pool, err = pgxpool.NewWithConfig(ctx, config); err != nil {
+		return nil, classify("open", err)
+	}
+	single := config.Copy()
+	single.MaxConns, single.MinConns = 1, 0
+	if s.beats, err = pgxpool.NewWithConfig(ctx, single); err != nil {
+		s.pool.Close()
+		return nil, classify("open", err)
+	}
+	if err := s.prepare(ctx); err != nil {
+		return nil, joinClose(s, err)
+	}
+	return s, nil
+}
+
+func (s *Store) prepare(ctx context.Context) error {
+	if err := s.Ping(ctx); err != nil {
+		return err
+	}
+	migrator, err := migrate.NewPostgres(s.pool, s.schema, s.log)
+	if err != nil {
+		return err
+	}
+	if err := migrator.Validate(ctx); err != nil {
+		return classify("check the schema", err)
+	}
+	return s.EnsureAudit(ctx, s.clock().Time)
+}
+
+func joinClose(s *Store, err error) error {
+	_ = s.Close() // never fails
+	return err
+}
+
+func poolConfig(opts Options) (*pgxpool.Config, error) {
+	config, err := pgxpool.ParseConfig(opts.URL)
+	if err != nil {
+		return nil, fmt.Errorf("parse the database URL: %w", err)
+	}
+	schema := opts.Schema
+	if schema == "" {
+		schema = DefaultSchema
+	}
+	config.MaxConns = opts.MaxConns
+	if config.MaxConns <= 0 {
+		config.MaxConns = defaultMaxConns
+	}
+	cc := config.ConnConfig
+	cc.RuntimeParams["search_path"] = schema
+	if cc.RuntimeParams["application_name"] == "" {
+		cc.RuntimeParams["application_name"] = "parkinglot"
+	}
+	if cc.ConnectTimeout == 0 {
+		cc.ConnectTimeout = callTimeout
+	}
+	// A context that ends asks the server to stop as well, instead of leaving the
+	// statement to run for nobody.
+	cc.BuildContextWatcherHandler = func(conn *pgconn.PgConn) ctxwatch.Handler {
+		return &pgconn.CancelRequestContextWatcherHandler{Conn: conn, DeadlineDelay: time.Second}
+	}
+	return config, nil
+}
+
+// Backend implements store.Store.
+func (s *Store) Backend() domain.Backend { return domain.BackendPostgres }
+
+// Ping implements store.Store.
+func (s *Store) Ping(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	return classify("ping", s.pool.Ping(ctx))
+}
+
+// Close implements store.Store. It waits for calls that are under way.
+func (s *Store) Close() error {
+	s.pool.Close()
+	s.beats.Close()
+	return nil
+}
+
+// Connections are those of turns and reads, search_path set. The River client of
+// a worker process shares them.
+func (s *Store) Connections() *pgxpool.Pool { return s.pool }
+
+// Schema is where the tables are, River's too.
+func (s *Store) Schema() string { return s.schema }
+
+// SetInserter gives the store what inserts River jobs, when that needs the opened
+// store to be made. Call it before the first turn.
+func (s *Store) SetInserter(inserter JobInserter) { s.opts.Inserter = inserter }
+
+// clock is the injected now as a parameter; not valid: the database's clock.
+func (s *Store) clock() pgtype.Timestamptz {
+	if s.opts.Now == nil {
+		return pgtype.Timestamptz{}
+	}
+	return instant(s.opts.Now())
+}
+
+// read calls f with the generated queries and a timeout.
+func (s *Store) read(ctx context.Context, what string, f func(ctx context.Context, q *dbsqlc.Queries) error) error {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	return classify(what, f(ctx, dbsqlc.New(s.pool)))
+}
+
+// write calls f in a transaction with a timeout.
+func (s *Store) write(ctx context.Context, what string, f func(ctx context.Context, q *dbsqlc.Queries) error) error {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	return classify(what, pgx.BeginTxFunc(ctx, s.pool, pgx.TxOptions{IsoLevel: pgx.ReadCommitted}, func(tx pgx.Tx) error {
+		return f(ctx, dbsqlc.New(tx))
+	}))
+}
+
+// lockKey is the advisory key of a name in this schema: such keys are per database,
+// which several schemas may share.
+func (s *Store) lockKey(kind, name string) int64 {
+	h := fnv.New64a()
+	for _, part := range []string{s.schema, kind, name} {
+		_, _ = h.Write([]byte(part)) // a hash never fails
+		_, _ = h.Write([]byte{0})
+	}
+	return int64(h.Sum64())
+}
+
+// carefulPools are those whose turns, for a while, read only rows that nobody else
+// holds locked.
+type carefulPools struct {
+	mu    sync.Mutex
+	until map[domain.PoolID]time.Time
+}
+
+// carefulFor is how long a pool stays careful after it met a locked row.
+const carefulFor = 5 * time.Second
+
+func (c *carefulPools) set(pool domain.PoolID) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.until == nil {
+		c.until = map[domain.PoolID]time.Time{}
+	}
+	c.until[pool] = time.Now().Add(carefulFor)
+}
+
+func (c *carefulPools) is(pool domain.PoolID) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	until, ok := c.until[pool]
+	if ok && time.Now().After(until) {
+		delete(c.until, pool)
+		ok = false
+	}
+	return ok
+}

@@ -1,0 +1,389 @@
+package storetest
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+	"time"
+
+	"github.com/parkinglot/parkinglot/internal/domain"
+	"github.com/parkinglot/parkinglot/internal/store"
+)
+
+// CreatePool implements store.Pools.
+func (m *Model) CreatePool(_ context.Context, pool domain.Pool, now time.Time) (domain.Pool, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if p, ok := m.pools[pool.PoolID]; ok {
+		return p.pool, nil
+	}
+	if pool.MaxUnits < 0 || pool.MaxQueueDepth < 0 || pool.DefaultTimeout <= 0 || pool.MaxAttempts < 1 ||
+		pool.State == "" || pool.Policy == "" || pool.ResourceKind == "" || !storable(pool.Name) {
+		return domain.Pool{}, fmt.Errorf("%w: pool %+v", store.ErrData, pool)
+	}
+	pool.Version = 1
+	m.pools[pool.PoolID] = &modelPool{
+		pool: pool, turns: []domain.Counters{{At: m.clock(now), Ceiling: pool.MaxUnits}},
+		tenants: make(map[domain.Tenant]domain.TenantUsage),
+	}
+	return pool, nil
+}
+
+// Pool implements store.Pools.
+func (m *Model) Pool(_ context.Context, id domain.PoolID) (store.PoolView, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	p, err := m.pool(id)
+	if err != nil {
+		return store.PoolView{}, err
+	}
+	return p.view(), nil
+}
+
+func (p *modelPool) view() store.PoolView {
+	v := store.PoolView{Pool: p.pool, Counters: p.counters()}
+	for i := range p.jobs {
+		if p.jobs[i].Status == domain.StatusQueued {
+			at := p.jobs[i].CreatedAt
+			v.OldestQueuedAt = &at
+			break
+		}
+	}
+	return v
+}
+
+// ListPools implements store.Pools.
+func (m *Model) ListPools(context.Context) ([]store.PoolView, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var views []store.PoolView
+	for _, id := range slices.Sorted(maps.Keys(m.pools)) {
+		views = append(views, m.pools[id].view())
+	}
+	return views, nil
+}
+
+// TenantUsages implements store.Pools.
+func (m *Model) TenantUsages(_ context.Context, id domain.PoolID) ([]domain.TenantUsage, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	p, ok := m.pools[id]
+	if !ok {
+		return nil, nil
+	}
+	return slices.SortedFunc(maps.Values(p.tenants), func(a, b domain.TenantUsage) int { return cmp.Compare(a.Tenant, b.Tenant) }), nil
+}
+
+// Task implements store.Tasks.
+func (m *Model) Task(_ context.Context, pool domain.PoolID, id domain.TaskID) (domain.Task, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if p, ok := m.pools[pool]; ok {
+		if t, ok := p.newest(id); ok {
+			t.Payload = nil
+			return t, nil
+		}
+	}
+	return domain.Task{}, fmt.Errorf("task %q: %w", id, store.ErrNotFound)
+}
+
+// ListTasks implements store.Tasks.
+func (m *Model) ListTasks(_ context.Context, f store.TaskFilter) ([]domain.Task, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var tasks []domain.Task
+	for id, p := range m.pools {
+		for i := range p.jobs {
+			t := p.jobs[i]
+			if (f.Pool == "" || f.Pool == id) && (f.Status == "" || f.Status == t.Status) && (f.Tenant == "" || f.Tenant == t.Tenant) &&
+				(f.Before == 0 || t.JobID < f.Before) && (f.Label[0] == "" || hasLabel(&t, f.Label)) {
+				t.Payload, t.Result = nil, nil
+				tasks = append(tasks, t)
+			}
+		}
+	}
+	slices.SortFunc(tasks, func(a, b domain.Task) int {
+		if a.PoolID == b.PoolID {
+			return cmp.Compare(b.JobID, a.JobID)
+		}
+		return cmp.Or(b.CreatedAt.Compare(a.CreatedAt), cmp.Compare(a.PoolID, b.PoolID))
+	})
+	return tasks[:min(len(tasks), f.Limit)], nil
+}
+
+func hasLabel(t *domain.Task, label [2]string) bool {
+	v, ok := t.Labels[label[0]]
+	return ok && v == label[1]
+}
+
+// Attempt implements store.Tasks.
+func (m *Model) Attempt(_ context.Context, ref domain.Ref) (domain.Task, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if p, ok := m.pools[ref.PoolID]; ok && ref.JobID >= 1 && int(ref.JobID) <= len(p.jobs) {
+		if t := p.jobs[ref.JobID-1]; t.Status == domain.StatusRunning && t.Attempt == ref.Attempt {
+			t.Result = nil
+			return t, nil
+		}
+	}
+	return domain.Task{}, fmt.Errorf("attempt %+v: %w", ref, store.ErrNotFound)
+}
+
+// Payloads implements store.Tasks.
+func (m *Model) Payloads(_ context.Context, pool domain.PoolID, jobs []domain.JobID) (map[domain.JobID][]byte, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	payloads := make(map[domain.JobID][]byte)
+	p, ok := m.pools[pool]
+	for _, id := range jobs {
+		if ok && id >= 1 && int(id) <= len(p.jobs) && p.jobs[id-1].Payload != nil {
+			payloads[id] = p.jobs[id-1].Payload
+		}
+	}
+	return payloads, nil
+}
+
+// Labels implements store.Labels.
+func (m *Model) Labels(_ context.Context, pool domain.PoolID, jobs []domain.JobID) (map[domain.JobID]map[string]string, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	labels := make(map[domain.JobID]map[string]string)
+	p, ok := m.pools[pool]
+	for _, id := range jobs {
+		if ok && id >= 1 && int(id) <= len(p.jobs) && len(p.jobs[id-1].Labels) > 0 {
+			labels[id] = p.jobs[id-1].Labels
+		}
+	}
+	return labels, nil
+}
+
+// Position implements store.Tasks.
+func (m *Model) Position(_ context.Context, pool domain.PoolID, job domain.JobID, limit int64) (int64, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if p, ok := m.pools[pool]; ok {
+		at := slices.IndexFunc(p.order(), func(t domain.Task) bool { return t.JobID == job })
+		return min(int64(at), limit) + 1, nil
+	}
+	return 0, nil
+}
+
+// Held implements store.Tasks.
+func (m *Model) Held(_ context.Context, pool domain.PoolID, holder domain.WorkerID, after domain.JobID, limit int) ([]domain.Task, error) {
+	return m.running(pool, after, limit, func(t *domain.Task) bool { return holder == "" || t.Holder == holder })
+}
+
+func (m *Model) running(pool domain.PoolID, after domain.JobID, limit int, want func(*domain.Task) bool) ([]domain.Task, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var tasks []domain.Task
+	p, ok := m.pools[pool]
+	if !ok {
+		return nil, nil
+	}
+	for i := range p.jobs {
+		t := &p.jobs[i]
+		if t.Status == domain.StatusRunning && t.JobID > after && want(t) && len(tasks) < limit {
+			tasks = append(tasks, light(*t))
+		}
+	}
+	return tasks, nil
+}
+
+// Events implements store.Audit.
+func (m *Model) Events(_ context.Context, f store.EventFilter) ([]domain.Event, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	f.From, f.To = f.From.Truncate(time.Microsecond), f.To.Truncate(time.Microsecond)
+	streams := make(map[domain.Source][]domain.Event)
+	for source, events := range m.events {
+		for i := range events {
+			e := events[i]
+			if (f.Pool == "" || f.Pool == e.PoolID) && (f.TaskID == "" || f.TaskID == e.TaskID) &&
+				(f.Tenant == "" || f.Tenant == e.Tenant) && (f.Kind == "" || f.Kind == e.Kind) &&
+				(f.Subject == "" || slices.Contains(e.Subjects, f.Subject)) &&
+				(f.From.IsZero() || !e.At.Before(f.From)) && (f.To.IsZero() || e.At.Before(f.To)) && e.Seq > f.Cursor[source] {
+				streams[source] = append(streams[source], e)
+			}
+		}
+	}
+	return mergeStreams(streams, f.Limit, func(e *domain.Event) time.Time { return e.At }), nil
+}
+
+// mergeStreams merges streams by (time, source), each in its own order.
+func mergeStreams[T any](streams map[domain.Source][]T, limit int, at func(*T) time.Time) []T {
+	var merged []T
+	for len(merged) < limit {
+		var first domain.Source
+		found := false
+		for _, source := range slices.Sorted(maps.Keys(streams)) {
+			s := streams[source]
+			if len(s) > 0 && (!found || at(&s[0]).Before(at(&streams[first][0]))) {
+				first, found = source, true
+			}
+		}
+		if !found {
+			break
+		}
+		merged = append(merged, streams[first][0])
+		streams[first] = streams[first][1:]
+	}
+	return merged
+}
+
+// EnsureAudit implements store.Audit.
+func (m *Model) EnsureAudit(context.Context, time.Time) error { return nil }
+
+// Messages implements store.Mailboxes.
+func (m *Model) Messages(_ context.Context, f store.MailboxFilter) ([]domain.Message, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	f.Since = f.Since.Truncate(time.Microsecond)
+	streams := make(map[domain.Source][]domain.Message)
+	for source, messages := range m.messages {
+		for _, msg := range messages {
+			box := msg.Mailbox
+			mine := f.AllUsers || f.UserID != "" && box.UserID == f.UserID && (f.SessionID == nil || box.SessionID == *f.SessionID)
+			if box.Tenant == f.Tenant && mine && !msg.CreatedAt.Before(f.Since) && msg.Seq > f.Cursor[source] {
+				streams[source] = append(streams[source], msg)
+			}
+		}
+	}
+	return mergeStreams(streams, f.Limit, func(msg *domain.Message) time.Time { return msg.CreatedAt }), nil
+}
+
+// PutMessages implements store.Mailboxes.
+func (m *Model) PutMessages(_ context.Context, messages []domain.Message) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for i := range messages {
+		if !storable(messages[i].Reason.Message, string(messages[i].Payload)) {
+			return fmt.Errorf("%w: message %s", store.ErrData, messages[i].ID())
+		}
+	}
+	for _, msg := range messages {
+		same := func(o domain.Message) bool { return o.Seq == msg.Seq || outcome(o) == outcome(msg) }
+		if slices.ContainsFunc(m.messages[msg.Source], same) {
+			continue
+		}
+		list := append(m.messages[msg.Source], msg)
+		slices.SortFunc(list, func(a, b domain.Message) int { return cmp.Compare(a.Seq, b.Seq) })
+		m.messages[msg.Source] = list
+	}
+	return nil
+}
+
+// outcome is what a message is about: there is one for each.
+func outcome(m domain.Message) string { return fmt.Sprint(m.PoolID, "/", m.TaskID, "/", m.Submission) }
+
+// Outbox implements store.Mailboxes.
+func (m *Model) Outbox(_ context.Context, limit int) ([]domain.Message, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	list := slices.Clone(m.outbox)
+	slices.SortFunc(list, func(a, b domain.Message) int {
+		return cmp.Or(cmp.Compare(a.Source, b.Source), cmp.Compare(a.Seq, b.Seq))
+	})
+	return list[:min(len(list), limit)], nil
+}
+
+// OutboxDone implements store.Mailboxes.
+func (m *Model) OutboxDone(_ context.Context, messages []domain.Message) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.outbox = slices.DeleteFunc(m.outbox, func(o domain.Message) bool {
+		return slices.ContainsFunc(messages, func(d domain.Message) bool { return d.Source == o.Source && d.Seq == o.Seq })
+	})
+	return nil
+}
+
+// Heartbeat implements store.Workers.
+func (m *Model) Heartbeat(_ context.Context, w store.Worker, now time.Time) error {
+	if !storable(string(w.ID), w.Role, w.Host) {
+		return fmt.Errorf("%w: worker %q", store.ErrData, w.ID)
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if known, ok := m.workers[w.ID]; ok {
+		if known.DeadAt != nil {
+			return fmt.Errorf("%w: worker %s is dead", store.ErrGuard, w.ID)
+		}
+		w = known
+	}
+	w.StartedAt, w.HeartbeatAt = m.clock(w.StartedAt), m.clock(now)
+	m.workers[w.ID] = w
+	return nil
+}
+
+// ListWorkers implements store.Workers.
+func (m *Model) ListWorkers(context.Context) ([]store.Worker, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return slices.SortedFunc(maps.Values(m.workers), func(a, b store.Worker) int {
+		if (a.DeadAt == nil) != (b.DeadAt == nil) {
+			if a.DeadAt == nil {
+				return -1
+			}
+			return 1
+		}
+		return cmp.Compare(a.ID, b.ID)
+	}), nil
+}
+
+// Reap implements store.Workers.
+func (m *Model) Reap(_ context.Context, ttl time.Duration, now time.Time) ([]store.Worker, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	at := m.clock(now)
+	var dead []store.Worker
+	for _, id := range slices.Sorted(maps.Keys(m.workers)) {
+		w := m.workers[id]
+		if w.DeadAt == nil && w.HeartbeatAt.Before(at.Add(-ttl)) {
+			w.DeadAt = &at
+			m.workers[id] = w
+		}
+		if w.DeadAt != nil {
+			dead = append(dead, w)
+		}
+	}
+	return dead, nil
+}
+
+// Orphans implements store.Workers.
+func (m *Model) Orphans(_ context.Context, pool domain.PoolID, after domain.JobID, limit int) ([]domain.Task, error) {
+	return m.running(pool, after, limit, func(t *domain.Task) bool {
+		w, ok := m.workers[t.Holder]
+		return !ok || w.DeadAt != nil
+	})
+}
+
+// Forget implements store.Workers.
+func (m *Model) Forget(_ context.Context, id domain.WorkerID) error {
+	held := 0
+	for pool := range m.poolIDs() {
+		tasks, err := m.Held(context.Background(), pool, id, 0, math.MaxInt)
+		if err != nil {
+			return err
+		}
+		held += len(tasks)
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if held == 0 {
+		delete(m.workers, id)
+	}
+	return nil
+}
+
+func (m *Model) poolIDs() map[domain.PoolID]struct{} {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	ids := make(map[domain.PoolID]struct{}, len(m.pools))
+	for id := range m.pools {
+		ids[id] = struct{}{}
+	}
+	return ids
+}

@@ -1,0 +1,223 @@
+package storetest
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/parkinglot/parkinglot/internal/domain"
+	"github.com/parkinglot/parkinglot/internal/plan"
+	"github.com/parkinglot/parkinglot/internal/store"
+)
+
+var taskTests = map[string]func(*testing.T, *bundle){
+	"the newest row":     testTaskNewest,
+	"list":               testTaskList,
+	"position":           testTaskPosition,
+	"position in lanes":  testTaskPositionLanes,
+	"attempt":            testTaskAttempt,
+	"held":               testTaskHeld,
+	"pools are separate": testTaskPools,
+	"labels":             testTaskLabels,
+}
+
+func testTaskNewest(t *testing.T, b *bundle) {
+	b.pool(t, "p", func(p *domain.Pool) { p.MaxUnits = 1; p.MaxQueueDepth = 0 })
+	d := b.submit(t, "p", task("runs"))
+	for range 2 {
+		b.turn(t, "p", plan.Requests{Submits: []plan.Submit{task("again", labels(map[string]string{"a": "b"}))}})
+	}
+	got, err := b.Task(t.Context(), "p", "again")
+	require.NoError(t, err)
+	require.Equal(t, 2, got.Submission)
+	require.Equal(t, domain.StatusRejected, got.Status)
+	require.Equal(t, map[string]string{"a": "b"}, got.Labels)
+	require.Nil(t, got.Payload)
+
+	b.complete(t, "p", d.Started...)
+	b.submit(t, "p", task("again"))
+	got, err = b.Task(t.Context(), "p", "again")
+	require.NoError(t, err)
+	require.Equal(t, 3, got.Submission)
+	require.Equal(t, domain.StatusRunning, got.Status)
+
+	_, err = b.Task(t.Context(), "p", "never")
+	require.ErrorIs(t, err, store.ErrNotFound)
+	_, err = b.Task(t.Context(), "q", "again")
+	require.ErrorIs(t, err, store.ErrNotFound)
+}
+
+func testTaskList(t *testing.T, b *bundle) {
+	b.pool(t, "p")
+	b.pool(t, "q")
+	for i := range 12 {
+		who := []domain.Tenant{"a", "b", "c"}[i%3]
+		b.submit(t, "p", task(domain.TaskID(fmt.Sprintf("t%02d", i)), tenant(who), units(2),
+			labels(map[string]string{"i": fmt.Sprint(i % 2), "all": "x"})))
+	}
+	b.submit(t, "q", task("elsewhere"))
+	list := func(f store.TaskFilter) []domain.TaskID {
+		if f.Pool == "" {
+			f.Pool = "p"
+		}
+		if f.Limit == 0 {
+			f.Limit = 100
+		}
+		tasks, err := b.ListTasks(t.Context(), f)
+		require.NoError(t, err)
+		for i := range tasks {
+			require.Nil(t, tasks[i].Payload)
+			if tasks[i].PoolID == "p" {
+				require.Equal(t, "x", tasks[i].Labels["all"])
+			}
+		}
+		return ids(tasks)
+	}
+	require.Len(t, list(store.TaskFilter{}), 12)
+	require.Equal(t, []domain.TaskID{"t11", "t10", "t09"}, list(store.TaskFilter{Limit: 3}))
+	require.Equal(t, []domain.TaskID{"t08", "t07", "t06"}, list(store.TaskFilter{Limit: 3, Before: 10}))
+	require.Equal(t, []domain.TaskID{"t04", "t03", "t02", "t01", "t00"}, list(store.TaskFilter{Status: domain.StatusRunning}))
+	require.Equal(t, []domain.TaskID{"t09", "t06", "t03", "t00"}, list(store.TaskFilter{Tenant: "a"}))
+	require.Equal(t, []domain.TaskID{"t09", "t03"}, list(store.TaskFilter{Tenant: "a", Label: [2]string{"i", "1"}}))
+	require.Equal(t, []domain.TaskID{"t03"}, list(store.TaskFilter{Tenant: "a", Label: [2]string{"i", "1"}, Status: domain.StatusRunning, Before: 12}))
+	require.Empty(t, list(store.TaskFilter{Label: [2]string{"i", "2"}}))
+	require.Empty(t, list(store.TaskFilter{Label: [2]string{"none", ""}}))
+	require.Equal(t, []domain.TaskID{"elsewhere"}, list(store.TaskFilter{Pool: "q"}))
+
+	all, err := b.ListTasks(t.Context(), store.TaskFilter{Limit: 100})
+	require.NoError(t, err)
+	require.Len(t, all, 13, "without a pool: of all pools")
+}
+
+func testTaskPosition(t *testing.T, b *bundle) {
+	b.pool(t, "p", func(p *domain.Pool) { p.MaxAttempts = 2 })
+	d := b.submit(t, "p", task("runs", units(9)), task("retry", units(1)))
+	b.submit(t, "p", many("n", 5)...)
+	b.submit(t, "p", task("high", class(domain.PriorityHigh)), task("low", class(domain.PriorityLow)), task("high2", class(domain.PriorityHigh)))
+	b.turn(t, "p", plan.Requests{NoStart: true, Settles: []plan.Settle{{Ref: d.Started[1].Ref(), Verdict: plan.VerdictFailed, Retryable: true}}})
+	position := func(id domain.TaskID, limit int64) int64 {
+		got, err := b.Task(t.Context(), "p", id)
+		require.NoError(t, err)
+		n, err := b.Position(t.Context(), "p", got.JobID, limit)
+		require.NoError(t, err)
+		return n
+	}
+	for id, want := range map[domain.TaskID]int64{
+		"high": 1, "high2": 2, "n-0000": 3, "n-0004": 7, "low": 8, "runs": 0, "retry": 0,
+	} {
+		require.Equal(t, want, position(id, 1000), id)
+	}
+	require.Equal(t, int64(8), position("low", 7), "seven ahead are within the limit")
+	require.Equal(t, int64(7), position("low", 6), "more than six are ahead")
+	require.Equal(t, int64(1), position("high", 0))
+	n, err := b.Position(t.Context(), "p", 99, 10)
+	require.NoError(t, err)
+	require.Zero(t, n)
+}
+
+func testTaskPositionLanes(t *testing.T, b *bundle) {
+	b.pool(t, "p", capLanes)
+	for i := range 30 {
+		who := []domain.Tenant{"cap1", "free", "cap2"}[i%3]
+		b.park(t, "p", task(domain.TaskID(fmt.Sprintf("t%02d", i)), tenant(who), class(domain.Priority(i*7%4))))
+	}
+	for i, c := range b.look(t, "p", plan.Requests{}).Candidates {
+		n, err := b.Position(t.Context(), "p", c.JobID, 1000)
+		require.NoError(t, err)
+		require.Equal(t, int64(i+1), n, c.TaskID)
+		n, err = b.Position(t.Context(), "p", c.JobID, 10)
+		require.NoError(t, err)
+		require.Equal(t, int64(min(i+1, 11)), n, c.TaskID)
+	}
+}
+
+func testTaskAttempt(t *testing.T, b *bundle) {
+	b.pool(t, "p", func(p *domain.Pool) { p.MaxAttempts = 2; p.RetryBackoff = domain.Backoff{} })
+	d := b.submit(t, "p", task("a", labels(map[string]string{"k": "v"})), task("waits", units(10)))
+	ref := d.Started[0].Ref()
+	got, err := b.Attempt(t.Context(), ref)
+	require.NoError(t, err)
+	require.JSONEq(t, `{"task":"a"}`, string(got.Payload))
+	require.Equal(t, map[string]string{"k": "v"}, got.Labels)
+
+	gone := func(ref domain.Ref) {
+		t.Helper()
+		_, err := b.Attempt(t.Context(), ref)
+		require.ErrorIs(t, err, store.ErrNotFound)
+	}
+	gone(domain.Ref{PoolID: "p", JobID: 1, Attempt: 2})
+	gone(domain.Ref{PoolID: "p", JobID: 2, Attempt: 0})
+	gone(domain.Ref{PoolID: "q", JobID: 1, Attempt: 1})
+	b.turn(t, "p", plan.Requests{NoStart: true, Losts: []plan.Lost{{Ref: ref, Holder: me}}})
+	gone(ref) // fenced: the attempt was lost
+	b.turn(t, "p", plan.Requests{})
+	gone(ref)
+	got, err = b.Task(t.Context(), "p", "a")
+	require.NoError(t, err)
+	_, err = b.Attempt(t.Context(), domain.Ref{PoolID: "p", JobID: 1, Attempt: got.Attempt})
+	if got.Status == domain.StatusRunning {
+		require.NoError(t, err)
+	} else {
+		require.ErrorIs(t, err, store.ErrNotFound)
+	}
+}
+
+func testTaskHeld(t *testing.T, b *bundle) {
+	b.pool(t, "p", func(p *domain.Pool) { p.MaxUnits = 100 })
+	for i := range 10 {
+		who := []domain.WorkerID{"w1", "w2"}[i%2]
+		_, err := b.try(t.Context(), "p", plan.Requests{Worker: who, Submits: []plan.Submit{many("t", i+1)[i]}})
+		require.NoError(t, err)
+	}
+	held := func(who domain.WorkerID, after domain.JobID, limit int) []domain.TaskID {
+		tasks, err := b.Held(t.Context(), "p", who, after, limit)
+		require.NoError(t, err)
+		return ids(tasks)
+	}
+	require.Len(t, held("", 0, 100), 10)
+	require.Equal(t, []domain.TaskID{"t-0000", "t-0002", "t-0004"}, held("w1", 0, 3))
+	require.Equal(t, []domain.TaskID{"t-0006", "t-0008"}, held("w1", 5, 3))
+	require.Empty(t, held("w3", 0, 3))
+	tasks, err := b.Held(t.Context(), "p", "w2", 0, 1)
+	require.NoError(t, err)
+	b.complete(t, "p", tasks...)
+	require.Equal(t, []domain.TaskID{"t-0003"}, held("w2", 0, 1))
+}
+
+func testTaskLabels(t *testing.T, b *bundle) {
+	s, ok := b.Store.(store.Labels)
+	require.True(t, ok, "native pools need their labels")
+	b.pool(t, "p")
+	b.submit(t, "p", task("a", labels(map[string]string{"k": "v"})), task("b"), task("c", units(10), labels(map[string]string{"x": "y", "z": ""})))
+	got, err := s.Labels(t.Context(), "p", []domain.JobID{1, 2, 3, 4})
+	require.NoError(t, err)
+	require.Equal(t, map[domain.JobID]map[string]string{1: {"k": "v"}, 3: {"x": "y", "z": ""}}, got)
+	got, err = s.Labels(t.Context(), "q", []domain.JobID{1})
+	require.NoError(t, err)
+	require.Empty(t, got)
+}
+
+// testTaskPools has the same task ids and job ids in two pools.
+func testTaskPools(t *testing.T, b *bundle) {
+	b.pool(t, "p")
+	b.pool(t, "q")
+	box := mailbox(domain.MailboxKey{Tenant: "acme", UserID: "u"})
+	p := b.submit(t, "p", task("a", box), task("b", units(10)))
+	before := b.state(t, "p")
+	q := b.submit(t, "q", task("a", box), task("b"), task("c", tenant("other")))
+	b.complete(t, "q", q.Started...)
+	after := b.state(t, "p")
+	after.Messages = nil // the mailbox is shared
+	require.Equal(t, before, after)
+	require.Equal(t, p.Started[0].JobID, q.Started[0].JobID)
+
+	got, err := b.Task(t.Context(), "p", "a")
+	require.NoError(t, err)
+	require.Equal(t, domain.StatusRunning, got.Status)
+	got, err = b.Task(t.Context(), "q", "a")
+	require.NoError(t, err)
+	require.Equal(t, domain.StatusCompleted, got.Status)
+	b.agrees(t, "p")
+	b.agrees(t, "q")
+}

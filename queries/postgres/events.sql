@@ -1,0 +1,88 @@
+-- name: InsertEvents :exec
+-- subjects comes as the text of an array literal, one an event: an array of arrays would
+-- have to be rectangular.
+INSERT INTO pl_audit_events (
+    source, seq, at, kind, pool_id, task_id, job_id, submission, tenant, attempt, units,
+    status, reason_code, reason, actor, subjects, detail
+)
+SELECT r.source, r.seq, r.at, r.kind, r.pool_id, r.task_id, r.job_id, r.submission, r.tenant, r.attempt, r.units,
+       r.status, r.reason_code, r.reason, r.actor, r.subjects::text[], nullif(r.detail, '')
+FROM (
+    SELECT
+        unnest(@sources::text[]) AS source,
+        unnest(@seqs::bigint[]) AS seq,
+        unnest(@ats::timestamptz[]) AS at,
+        unnest(@kinds::text[]) AS kind,
+        unnest(@pool_ids::text[]) AS pool_id,
+        unnest(@task_ids::text[]) AS task_id,
+        unnest(@job_ids::bigint[]) AS job_id,
+        unnest(@submissions::integer[]) AS submission,
+        unnest(@tenants::text[]) AS tenant,
+        unnest(@attempts::integer[]) AS attempt,
+        unnest(@units::bigint[]) AS units,
+        unnest(@statuses::text[]) AS status,
+        unnest(@reason_codes::text[]) AS reason_code,
+        unnest(@reasons::text[]) AS reason,
+        unnest(@actors::text[]) AS actor,
+        unnest(@subjects::text[]) AS subjects,
+        unnest(@details::text[]) AS detail
+) AS r;
+
+-- name: Events :many
+-- A seek in every source from its place in the cursor, then merged. One query for each
+-- way in, so that each has its index; from and to prune partitions.
+SELECT e.*
+FROM pl_sources AS s
+LEFT JOIN (SELECT unnest(@cursor_sources::text[]) AS source, unnest(@cursor_seqs::bigint[]) AS seq) AS c ON c.source = s.source
+CROSS JOIN LATERAL (
+    SELECT a.* FROM pl_audit_events AS a
+    WHERE a.source = s.source AND a.seq > coalesce(c.seq, 0)
+      AND a.at >= @from_at AND a.at < @to_at
+      AND (@kind::text = '' OR a.kind = @kind)
+      AND (@subject::text = '' OR a.subjects @> ARRAY[@subject::text])
+    ORDER BY a.seq
+    LIMIT @max_rows
+) AS e
+WHERE @pool_id::text = '' OR s.source = @pool_id
+ORDER BY e.at, e.source, e.seq
+LIMIT @max_rows;
+
+-- name: EventsOfTask :many
+SELECT e.*
+FROM pl_sources AS s
+LEFT JOIN (SELECT unnest(@cursor_sources::text[]) AS source, unnest(@cursor_seqs::bigint[]) AS seq) AS c ON c.source = s.source
+CROSS JOIN LATERAL (
+    SELECT a.* FROM pl_audit_events AS a
+    WHERE a.source = s.source AND a.seq > coalesce(c.seq, 0)
+      AND a.task_id = @task_id AND a.task_id <> ''
+      AND (@tenant::text = '' OR a.tenant = @tenant)
+      AND a.at >= @from_at AND a.at < @to_at
+      AND (@kind::text = '' OR a.kind = @kind)
+      AND (@subject::text = '' OR a.subjects @> ARRAY[@subject::text])
+    ORDER BY a.seq
+    LIMIT @max_rows
+) AS e
+WHERE @pool_id::text = '' OR s.source = @pool_id
+ORDER BY e.at, e.source, e.seq
+LIMIT @max_rows;
+
+-- name: EventsOfTenant :many
+SELECT e.*
+FROM pl_sources AS s
+LEFT JOIN (SELECT unnest(@cursor_sources::text[]) AS source, unnest(@cursor_seqs::bigint[]) AS seq) AS c ON c.source = s.source
+CROSS JOIN LATERAL (
+    SELECT a.* FROM pl_audit_events AS a
+    WHERE a.source = s.source AND a.seq > coalesce(c.seq, 0)
+      AND a.tenant = @tenant AND a.tenant <> ''
+      AND a.at >= @from_at AND a.at < @to_at
+      AND (@kind::text = '' OR a.kind = @kind)
+      AND (@subject::text = '' OR a.subjects @> ARRAY[@subject::text])
+    ORDER BY a.seq
+    LIMIT @max_rows
+) AS e
+WHERE @pool_id::text = '' OR s.source = @pool_id
+ORDER BY e.at, e.source, e.seq
+LIMIT @max_rows;
+
+-- name: EnsureAuditPartitions :one
+SELECT pl_ensure_audit_partitions(@first::date, @days::integer)::integer AS made;

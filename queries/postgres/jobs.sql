@@ -1,0 +1,332 @@
+-- name: InsertJobs :exec
+-- One array a column; they advance together. Empty texts stand for NULL where a
+-- column may be.
+INSERT INTO pl_queue_jobs (
+    pool_id, job_id, task_id, submission, body_hash, tenant, requested_priority, priority, lane, rank,
+    resource_kind, resource_units, status, reason_code, reason, attempt, max_attempts, overtaken,
+    executor, timeout_ms, deadline, not_before, created_at, started_at, finished_at, cancel_asked_at,
+    holder, river_job_id, mailbox_tenant, mailbox_user, mailbox_session, labels, payload, result
+)
+SELECT
+    @pool_id::text, r.job_id, r.task_id, r.submission, r.body_hash, r.tenant, r.requested_priority, r.priority, r.lane, r.rank,
+    r.resource_kind, r.resource_units, r.status, r.reason_code, r.reason, r.attempt, r.max_attempts, r.overtaken,
+    r.executor, r.timeout_ms, r.deadline, r.not_before, r.created_at, r.started_at, r.finished_at, r.cancel_asked_at,
+    r.holder, r.river_job_id, nullif(r.mailbox_tenant, ''), r.mailbox_user, r.mailbox_session,
+    nullif(r.labels, '')::jsonb, nullif(r.payload, ''), nullif(r.result, '')
+FROM (
+    SELECT
+        unnest(@job_ids::bigint[]) AS job_id,
+        unnest(@task_ids::text[]) AS task_id,
+        unnest(@submissions::integer[]) AS submission,
+        unnest(@body_hashes::bytea[]) AS body_hash,
+        unnest(@tenants::text[]) AS tenant,
+        unnest(@requested_priorities::smallint[]) AS requested_priority,
+        unnest(@priorities::smallint[]) AS priority,
+        unnest(@lanes::text[]) AS lane,
+        unnest(@ranks::bigint[]) AS rank,
+        unnest(@resource_kinds::text[]) AS resource_kind,
+        unnest(@resource_units::bigint[]) AS resource_units,
+        unnest(@statuses::text[]) AS status,
+        unnest(@reason_codes::text[]) AS reason_code,
+        unnest(@reasons::text[]) AS reason,
+        unnest(@attempts::integer[]) AS attempt,
+        unnest(@max_attempts::integer[]) AS max_attempts,
+        unnest(@overtaken::integer[]) AS overtaken,
+        unnest(@executors::text[]) AS executor,
+        unnest(@timeouts_ms::bigint[]) AS timeout_ms,
+        unnest(@deadlines::timestamptz[]) AS deadline,
+        unnest(@not_befores::timestamptz[]) AS not_before,
+        unnest(@created_ats::timestamptz[]) AS created_at,
+        unnest(@started_ats::timestamptz[]) AS started_at,
+        unnest(@finished_ats::timestamptz[]) AS finished_at,
+        unnest(@cancel_asked_ats::timestamptz[]) AS cancel_asked_at,
+        unnest(@holders::text[]) AS holder,
+        unnest(@river_job_ids::bigint[]) AS river_job_id,
+        unnest(@mailbox_tenants::text[]) AS mailbox_tenant,
+        unnest(@mailbox_users::text[]) AS mailbox_user,
+        unnest(@mailbox_sessions::text[]) AS mailbox_session,
+        unnest(@labels::text[]) AS labels,
+        unnest(@payloads::text[]) AS payload,
+        unnest(@results::text[]) AS result
+) AS r;
+
+-- name: UpdateJobs :exec
+-- Guarded: a row that is no longer in the state that the turn read is not touched, and
+-- the turn fails. Identity, payload and labels never change.
+WITH w AS (
+    UPDATE pl_queue_jobs AS j SET
+        priority = r.priority,
+        lane = r.lane,
+        rank = r.rank,
+        status = r.status,
+        reason_code = r.reason_code,
+        reason = r.reason,
+        attempt = r.attempt,
+        max_attempts = r.max_attempts,
+        overtaken = r.overtaken,
+        not_before = r.not_before,
+        started_at = r.started_at,
+        finished_at = r.finished_at,
+        cancel_asked_at = r.cancel_asked_at,
+        holder = r.holder,
+        river_job_id = r.river_job_id,
+        result = nullif(r.result, '')
+    FROM (
+        SELECT
+            unnest(@job_ids::bigint[]) AS job_id,
+            unnest(@from_statuses::text[]) AS from_status,
+            unnest(@from_attempts::integer[]) AS from_attempt,
+            unnest(@priorities::smallint[]) AS priority,
+            unnest(@lanes::text[]) AS lane,
+            unnest(@ranks::bigint[]) AS rank,
+            unnest(@statuses::text[]) AS status,
+            unnest(@reason_codes::text[]) AS reason_code,
+            unnest(@reasons::text[]) AS reason,
+            unnest(@attempts::integer[]) AS attempt,
+            unnest(@max_attempts::integer[]) AS max_attempts,
+            unnest(@overtaken::integer[]) AS overtaken,
+            unnest(@not_befores::timestamptz[]) AS not_before,
+            unnest(@started_ats::timestamptz[]) AS started_at,
+            unnest(@finished_ats::timestamptz[]) AS finished_at,
+            unnest(@cancel_asked_ats::timestamptz[]) AS cancel_asked_at,
+            unnest(@holders::text[]) AS holder,
+            unnest(@river_job_ids::bigint[]) AS river_job_id,
+            unnest(@results::text[]) AS result
+    ) AS r
+    WHERE j.pool_id = @pool_id AND j.job_id = r.job_id AND j.status = r.from_status AND j.attempt = r.from_attempt
+    RETURNING 1
+)
+SELECT pl_expect((SELECT count(*) FROM w), @want::bigint, 'tasks');
+
+-- name: RelaneJobs :exec
+UPDATE pl_queue_jobs AS j SET lane = r.lane
+FROM (SELECT unnest(@tenants::text[]) AS tenant, unnest(@lanes::text[]) AS lane) AS r
+WHERE j.pool_id = @pool_id AND j.status = 'queued' AND j.tenant = r.tenant AND j.lane <> r.lane;
+
+-- name: KnownJobs :many
+-- The newest row of every task id, each with its tenant's usage (units -1: none yet), as
+-- in the other reads of a turn.
+SELECT j.*, coalesce(u.active_units, -1)::bigint AS tenant_units, coalesce(u.queued, 0)::bigint AS tenant_queued,
+       coalesce(u.finish_tag, 0)::bigint AS tenant_tag
+FROM (SELECT unnest(@task_ids::text[]) AS task_id) AS ids
+CROSS JOIN LATERAL (
+    SELECT q.* FROM pl_queue_jobs_light AS q
+    WHERE q.pool_id = @pool_id AND q.task_id = ids.task_id
+    ORDER BY q.submission DESC
+    LIMIT 1
+) AS j
+LEFT JOIN LATERAL (
+    SELECT v.active_units, v.queued, v.finish_tag FROM pl_tenants AS v
+    WHERE v.pool_id = j.pool_id AND v.tenant = j.tenant
+    ORDER BY v.turn_no DESC
+    LIMIT 1
+) AS u ON true;
+
+-- name: JobsByID :many
+SELECT j.*, coalesce(u.active_units, -1)::bigint AS tenant_units, coalesce(u.queued, 0)::bigint AS tenant_queued,
+       coalesce(u.finish_tag, 0)::bigint AS tenant_tag
+FROM (SELECT unnest(@job_ids::bigint[]) AS job_id) AS ids
+CROSS JOIN LATERAL (
+    SELECT q.* FROM pl_queue_jobs_light AS q
+    WHERE q.pool_id = @pool_id AND q.job_id = ids.job_id
+) AS j
+LEFT JOIN LATERAL (
+    SELECT v.active_units, v.queued, v.finish_tag FROM pl_tenants AS v
+    WHERE v.pool_id = j.pool_id AND v.tenant = j.tenant
+    ORDER BY v.turn_no DESC
+    LIMIT 1
+) AS u ON true;
+
+-- name: Candidates :many
+-- The head of every lane, each in the order; TurnState has said how much of it. Every
+-- class is read from the bound that the last turn left, so that entries which
+-- have left its front and cannot be vacuumed yet are not walked over again.
+SELECT j.*, coalesce(u.active_units, -1)::bigint AS tenant_units, coalesce(u.queued, 0)::bigint AS tenant_queued,
+       coalesce(u.finish_tag, 0)::bigint AS tenant_tag
+FROM (
+    SELECT n.* FROM pl_pool_turns AS n
+    WHERE n.pool_id = @pool_id
+    ORDER BY n.turn_no DESC
+    LIMIT 1
+) AS t
+CROSS JOIN (
+    SELECT ''::text AS lane
+    UNION ALL
+    SELECT c.key FROM pl_pools AS p CROSS JOIN LATERAL jsonb_each(p.tenants) AS c
+    WHERE p.pool_id = @pool_id AND (c.value ->> 'max_units')::bigint > 0
+) AS l
+CROSS JOIN LATERAL (
+    SELECT b.* FROM (
+        SELECT q.* FROM pl_queue_jobs_light AS q
+        WHERE q.pool_id = @pool_id AND q.lane = l.lane AND q.status = 'queued' AND q.not_before IS NULL
+          AND q.priority = 3 AND q.rank >= t.head_critical AND t.queued_critical > 0
+        UNION ALL
+        SELECT q.* FROM pl_queue_jobs_light AS q
+        WHERE q.pool_id = @pool_id AND q.lane = l.lane AND q.status = 'queued' AND q.not_before IS NULL
+          AND q.priority = 2 AND q.rank >= t.head_high AND t.queued_high > 0
+        UNION ALL
+        SELECT q.* FROM pl_queue_jobs_light AS q
+        WHERE q.pool_id = @pool_id AND q.lane = l.lane AND q.status = 'queued' AND q.not_before IS NULL
+          AND q.priority = 1 AND q.rank >= t.head_normal AND t.queued_normal > 0
+        UNION ALL
+        SELECT q.* FROM pl_queue_jobs_light AS q
+        WHERE q.pool_id = @pool_id AND q.lane = l.lane AND q.status = 'queued' AND q.not_before IS NULL
+          AND q.priority = 0 AND q.rank >= t.head_low AND t.queued_low > 0
+    ) AS b
+    ORDER BY b.priority DESC, b.rank, b.job_id
+    LIMIT current_setting('parkinglot.take')::bigint
+) AS j
+LEFT JOIN LATERAL (
+    SELECT v.active_units, v.queued, v.finish_tag FROM pl_tenants AS v
+    WHERE v.pool_id = j.pool_id AND v.tenant = j.tenant
+    ORDER BY v.turn_no DESC
+    LIMIT 1
+) AS u ON true
+ORDER BY j.priority DESC, j.rank, j.job_id;
+
+-- name: UnlockedCandidates :many
+-- The same for a turn that has met a row which somebody else holds locked: those are
+-- passed over and the others locked. Locking writes, so this is not the normal read.
+SELECT j.*, coalesce(u.active_units, -1)::bigint AS tenant_units, coalesce(u.queued, 0)::bigint AS tenant_queued,
+       coalesce(u.finish_tag, 0)::bigint AS tenant_tag
+FROM (
+    SELECT ''::text AS lane
+    UNION ALL
+    SELECT c.key FROM pl_pools AS p CROSS JOIN LATERAL jsonb_each(p.tenants) AS c
+    WHERE p.pool_id = @pool_id AND (c.value ->> 'max_units')::bigint > 0
+) AS l
+CROSS JOIN LATERAL (
+    SELECT q.* FROM pl_queue_jobs_light AS q
+    WHERE q.pool_id = @pool_id AND q.lane = l.lane AND q.status = 'queued' AND q.not_before IS NULL
+    ORDER BY q.priority DESC, q.rank, q.job_id
+    LIMIT current_setting('parkinglot.take')::bigint
+    FOR NO KEY UPDATE OF q SKIP LOCKED
+) AS j
+LEFT JOIN LATERAL (
+    SELECT v.active_units, v.queued, v.finish_tag FROM pl_tenants AS v
+    WHERE v.pool_id = j.pool_id AND v.tenant = j.tenant
+    ORDER BY v.turn_no DESC
+    LIMIT 1
+) AS u ON true
+ORDER BY j.priority DESC, j.rank, j.job_id;
+
+-- name: DueJobs :many
+-- Nothing is read while the pool's next due instant lies ahead.
+SELECT j.*, coalesce(u.active_units, -1)::bigint AS tenant_units, coalesce(u.queued, 0)::bigint AS tenant_queued,
+       coalesce(u.finish_tag, 0)::bigint AS tenant_tag
+FROM (
+    SELECT n.next_due_at FROM pl_pool_turns AS n
+    WHERE n.pool_id = @pool_id
+    ORDER BY n.turn_no DESC
+    LIMIT 1
+) AS t
+CROSS JOIN LATERAL (
+    SELECT q.* FROM pl_queue_jobs_light AS q
+    WHERE q.pool_id = @pool_id AND q.status = 'queued' AND q.deadline IS NOT NULL
+      AND q.deadline >= t.next_due_at AND q.deadline <= pl_now()
+    ORDER BY q.deadline
+    LIMIT @max_rows
+) AS j
+LEFT JOIN LATERAL (
+    SELECT v.active_units, v.queued, v.finish_tag FROM pl_tenants AS v
+    WHERE v.pool_id = j.pool_id AND v.tenant = j.tenant
+    ORDER BY v.turn_no DESC
+    LIMIT 1
+) AS u ON true
+WHERE t.next_due_at <= pl_now()
+ORDER BY j.deadline, j.job_id;
+
+-- name: RestedJobs :many
+SELECT j.*, coalesce(u.active_units, -1)::bigint AS tenant_units, coalesce(u.queued, 0)::bigint AS tenant_queued,
+       coalesce(u.finish_tag, 0)::bigint AS tenant_tag
+FROM (
+    SELECT n.next_due_at FROM pl_pool_turns AS n
+    WHERE n.pool_id = @pool_id
+    ORDER BY n.turn_no DESC
+    LIMIT 1
+) AS t
+CROSS JOIN LATERAL (
+    SELECT q.* FROM pl_queue_jobs_light AS q
+    WHERE q.pool_id = @pool_id AND q.status = 'queued' AND q.not_before IS NOT NULL
+      AND q.not_before >= t.next_due_at AND q.not_before <= pl_now()
+    ORDER BY q.not_before
+    LIMIT @max_rows
+) AS j
+LEFT JOIN LATERAL (
+    SELECT v.active_units, v.queued, v.finish_tag FROM pl_tenants AS v
+    WHERE v.pool_id = j.pool_id AND v.tenant = j.tenant
+    ORDER BY v.turn_no DESC
+    LIMIT 1
+) AS u ON true
+WHERE t.next_due_at <= pl_now()
+ORDER BY j.not_before, j.job_id;
+
+-- name: GetTask :one
+-- The newest row of a task id.
+SELECT sqlc.embed(j), b.labels, b.result
+FROM pl_queue_jobs_light AS j
+JOIN pl_queue_jobs AS b ON b.pool_id = j.pool_id AND b.job_id = j.job_id
+WHERE j.pool_id = @pool_id AND j.task_id = @task_id
+ORDER BY j.submission DESC
+LIMIT 1;
+
+-- name: ListJobs :many
+SELECT sqlc.embed(j), b.labels
+FROM pl_queue_jobs_light AS j
+JOIN pl_queue_jobs AS b ON b.pool_id = j.pool_id AND b.job_id = j.job_id
+WHERE (@pool_id::text = '' OR j.pool_id = @pool_id)
+  AND j.job_id < @before
+  AND (@status::text = '' OR j.status = @status)
+  AND (@tenant::text = '' OR j.tenant = @tenant)
+  AND (@label_key::text = '' OR b.labels @> jsonb_build_object(@label_key::text, @label_value::text))
+ORDER BY j.job_id DESC, j.pool_id
+LIMIT @max_rows;
+
+-- name: GetAttempt :one
+-- The task of a live attempt.
+SELECT sqlc.embed(j), b.labels, b.payload
+FROM pl_queue_jobs_light AS j
+JOIN pl_queue_jobs AS b ON b.pool_id = j.pool_id AND b.job_id = j.job_id
+WHERE j.pool_id = @pool_id AND j.job_id = @job_id AND j.status = 'running' AND j.attempt = @attempt;
+
+-- name: Payloads :many
+SELECT j.job_id, j.payload
+FROM (SELECT unnest(@job_ids::bigint[]) AS job_id) AS ids
+JOIN pl_queue_jobs AS j ON j.pool_id = @pool_id AND j.job_id = ids.job_id
+WHERE j.payload IS NOT NULL;
+
+-- name: Labels :many
+SELECT j.job_id, j.labels
+FROM (SELECT unnest(@job_ids::bigint[]) AS job_id) AS ids
+JOIN pl_queue_jobs AS j ON j.pool_id = @pool_id AND j.job_id = ids.job_id
+WHERE j.labels IS NOT NULL;
+
+-- name: QueuePosition :one
+-- The place in the order, 0 when the task is not in it; counts at most max_rows ahead.
+-- Of every lane two ranges of the order index: classes above, then lower ranks.
+WITH p AS (
+    SELECT o.priority, o.rank, o.job_id FROM pl_queue_jobs AS o
+    WHERE o.pool_id = @pool_id AND o.job_id = @job_id AND o.status = 'queued' AND o.not_before IS NULL
+)
+SELECT (CASE WHEN EXISTS (SELECT 1 FROM p) THEN 1 + (
+    SELECT count(*) FROM (
+        SELECT a.job_id
+        FROM p
+        CROSS JOIN (
+            SELECT ''::text AS lane
+            UNION ALL
+            SELECT c.key FROM pl_pools AS p CROSS JOIN LATERAL jsonb_each(p.tenants) AS c
+            WHERE p.pool_id = @pool_id AND (c.value ->> 'max_units')::bigint > 0
+        ) AS l
+        CROSS JOIN LATERAL (
+            SELECT h.job_id FROM pl_queue_jobs AS h
+            WHERE h.pool_id = @pool_id AND h.lane = l.lane AND h.status = 'queued' AND h.not_before IS NULL
+              AND h.priority > p.priority
+            UNION ALL
+            SELECT s.job_id FROM pl_queue_jobs AS s
+            WHERE s.pool_id = @pool_id AND s.lane = l.lane AND s.status = 'queued' AND s.not_before IS NULL
+              AND s.priority = p.priority AND s.rank <= p.rank AND (s.rank < p.rank OR s.job_id < p.job_id)
+        ) AS a
+        LIMIT @max_rows
+    ) AS ahead
+) ELSE 0 END)::bigint AS position;

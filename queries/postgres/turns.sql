@@ -1,0 +1,123 @@
+-- name: TurnSettings :exec
+-- What holds for one transaction and reaches the server with its first statement.
+-- The planner's choice is narrowed to walking indexes: every read of a turn is a
+-- few descents, and a plan made while the tables were empty must not stay a
+-- sequential scan. JIT would be tempted by the prices that this puts on plans.
+SELECT
+    set_config('idle_in_transaction_session_timeout', @idle::text, true),
+    set_config('statement_timeout', @statement::text, true),
+    set_config('lock_timeout', @lock_wait::text, true),
+    set_config('synchronous_commit', 'on', true),
+    set_config('enable_seqscan', 'off', true),
+    set_config('enable_bitmapscan', 'off', true),
+    set_config('enable_hashjoin', 'off', true),
+    set_config('enable_mergejoin', 'off', true),
+    set_config('jit', 'off', true);
+
+-- name: LockWait :exec
+SELECT set_config('lock_timeout', @wait::text, true);
+
+-- name: StatementTimeout :exec
+SELECT set_config('statement_timeout', @statement::text, true);
+
+-- name: TryLockPool :one
+SELECT pg_try_advisory_xact_lock(@key::bigint);
+
+-- name: LockPool :exec
+SELECT pg_advisory_xact_lock(@key::bigint);
+
+-- name: TurnState :one
+-- The pool, its newest turn, and what the statements after this one go by: the clock
+-- (the later of now and the last turn), and how many candidates of each lane could
+-- matter: as many as there are free units, extra being those that this turn may
+-- give back, some to look behind a head that does not fit, and one that tells
+-- whether there are more.
+SELECT sqlc.embed(p), sqlc.embed(t),
+       set_config('parkinglot.now', c.now::text, true)::timestamptz AS now,
+       set_config('parkinglot.take', (CASE
+           WHEN p.state = 'disabled' OR t.queued = 0 OR p.max_units - t.active_units + sqlc.arg(extra)::bigint <= 0 THEN 0
+           ELSE least(sqlc.arg(candidate_limit)::bigint, p.max_units - t.active_units + sqlc.arg(extra)::bigint
+                      + CASE WHEN p.max_overtakes = 0 THEN 0 ELSE p.max_overtakes + 32 END) + 1
+       END)::text, true)::bigint AS take,
+       (CASE WHEN t.next_due_at <= c.now THEN least(
+           (SELECT d.deadline FROM pl_queue_jobs AS d
+            WHERE d.pool_id = @pool_id AND d.status = 'queued' AND d.deadline IS NOT NULL AND d.deadline > c.now
+            ORDER BY d.deadline LIMIT 1),
+           (SELECT b.not_before FROM pl_queue_jobs AS b
+            WHERE b.pool_id = @pool_id AND b.status = 'queued' AND b.not_before IS NOT NULL AND b.not_before > c.now
+            ORDER BY b.not_before LIMIT 1)
+       ) ELSE t.next_due_at END)::timestamptz AS due_after
+FROM pl_pools AS p
+JOIN pl_pool_turns AS t ON t.pool_id = p.pool_id
+    AND t.turn_no = (SELECT max(n.turn_no) FROM pl_pool_turns AS n WHERE n.pool_id = @pool_id)
+CROSS JOIN LATERAL (
+    SELECT greatest(coalesce(sqlc.narg(now)::timestamptz, clock_timestamp()), t.at) AS now
+    OFFSET 0
+) AS c
+WHERE p.pool_id = @pool_id;
+
+-- name: InsertTurn :exec
+INSERT INTO pl_pool_turns (
+    pool_id, turn_no, turn_id, at, active_units, ceiling, running, queued, queued_low, queued_normal,
+    queued_high, queued_critical, waiting, virtual_time, job_seq, rank_seq, event_seq, message_seq, next_due_at,
+    head_low, head_normal, head_high, head_critical
+) VALUES (
+    @pool_id, @turn_no, @turn_id, @at, @active_units, @ceiling, @running, @queued, @queued_low, @queued_normal,
+    @queued_high, @queued_critical, @waiting, @virtual_time, @job_seq, @rank_seq, @event_seq, @message_seq,
+    sqlc.narg(next_due_at), @head_low, @head_normal, @head_high, @head_critical
+);
+
+-- name: InsertFirstTurn :exec
+-- Counters of a new pool: everything zero.
+INSERT INTO pl_pool_turns (
+    pool_id, turn_no, turn_id, at, active_units, ceiling, running, queued, queued_low, queued_normal,
+    queued_high, queued_critical, waiting, virtual_time, job_seq, rank_seq, event_seq, message_seq
+) VALUES (@pool_id, 0, '', @at, 0, @ceiling, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
+ON CONFLICT DO NOTHING;
+
+-- name: LastTurn :one
+SELECT t.* FROM pl_pool_turns AS t
+WHERE t.pool_id = @pool_id
+ORDER BY t.turn_no DESC
+LIMIT 1;
+
+-- name: TurnCommitted :one
+SELECT EXISTS (
+    SELECT 1 FROM pl_pool_turns AS t
+    WHERE t.pool_id = @pool_id AND t.turn_no = @turn_no AND t.turn_id = @turn_id
+);
+
+-- name: PruneTurns :execrows
+DELETE FROM pl_pool_turns AS t
+USING (
+    SELECT o.turn_no FROM pl_pool_turns AS o
+    WHERE o.pool_id = @pool_id
+      AND o.turn_no <= (SELECT n.turn_no FROM pl_pool_turns AS n WHERE n.pool_id = @pool_id ORDER BY n.turn_no DESC LIMIT 1) - @keep::bigint
+    ORDER BY o.turn_no
+    LIMIT @max_rows
+) AS old
+WHERE t.pool_id = @pool_id AND t.turn_no = old.turn_no;
+
+-- name: CountJobs :one
+-- The rows that the counters of a turn count.
+SELECT
+    coalesce(sum(j.resource_units) FILTER (WHERE j.status = 'running'), 0)::bigint AS active_units,
+    count(*) FILTER (WHERE j.status = 'running') AS running,
+    count(*) FILTER (WHERE j.status = 'queued' AND j.not_before IS NULL) AS queued,
+    count(*) FILTER (WHERE j.status = 'queued' AND j.not_before IS NULL AND j.priority = 0) AS queued_low,
+    count(*) FILTER (WHERE j.status = 'queued' AND j.not_before IS NULL AND j.priority = 1) AS queued_normal,
+    count(*) FILTER (WHERE j.status = 'queued' AND j.not_before IS NULL AND j.priority = 2) AS queued_high,
+    count(*) FILTER (WHERE j.status = 'queued' AND j.not_before IS NULL AND j.priority = 3) AS queued_critical,
+    count(*) FILTER (WHERE j.status = 'queued' AND j.not_before IS NOT NULL) AS waiting
+FROM pl_queue_jobs AS j
+WHERE j.pool_id = @pool_id AND j.status IN ('queued', 'running');
+
+-- name: CountTenantJobs :many
+SELECT
+    j.tenant,
+    coalesce(sum(j.resource_units) FILTER (WHERE j.status = 'running'), 0)::bigint AS active_units,
+    count(*) FILTER (WHERE j.status = 'queued') AS queued
+FROM pl_queue_jobs AS j
+WHERE j.pool_id = @pool_id AND j.status IN ('queued', 'running')
+GROUP BY j.tenant
+ORDER BY j.tenant;

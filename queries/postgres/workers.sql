@@ -1,0 +1,65 @@
+-- name: UpsertWorker :one
+-- The dead stay dead: their row does not change, and the caller is told (no row).
+INSERT INTO pl_workers AS w (worker_id, role, host, pid, started_at, heartbeat_at, dead_at)
+VALUES (@worker_id, @role, @host, @pid, @started_at, coalesce(sqlc.narg(now)::timestamptz, clock_timestamp()), NULL)
+ON CONFLICT (worker_id) DO UPDATE SET heartbeat_at = excluded.heartbeat_at
+WHERE w.dead_at IS NULL
+RETURNING (xmax = 0)::boolean AS inserted;
+
+-- name: ListWorkers :many
+SELECT w.* FROM pl_workers AS w
+ORDER BY w.dead_at IS NOT NULL, w.worker_id;
+
+-- name: OtherWorkers :one
+-- Whether anybody alive is registered besides these.
+SELECT EXISTS (
+    SELECT 1 FROM pl_workers AS w
+    WHERE w.dead_at IS NULL AND w.worker_id <> ALL (@own::text[])
+);
+
+-- name: MarkDead :execrows
+UPDATE pl_workers AS w SET dead_at = coalesce(sqlc.narg(now)::timestamptz, clock_timestamp())
+WHERE w.dead_at IS NULL
+  AND w.heartbeat_at < coalesce(sqlc.narg(now)::timestamptz, clock_timestamp()) - make_interval(secs => @ttl_secs::double precision);
+
+-- name: ListDead :many
+SELECT w.* FROM pl_workers AS w
+WHERE w.dead_at IS NOT NULL
+ORDER BY w.worker_id;
+
+-- name: ForgetWorker :exec
+DELETE FROM pl_workers AS w
+WHERE w.worker_id = @worker_id
+  AND NOT EXISTS (
+    SELECT 1 FROM pl_pools AS p
+    JOIN pl_queue_jobs AS j ON j.pool_id = p.pool_id
+    WHERE j.status = 'running' AND j.holder = @worker_id);
+
+-- name: HeldJobs :many
+-- Who holds a task of a worker pool is who attempts its River job.
+SELECT sqlc.embed(j), coalesce(nullif(j.holder, ''), r.attempted_by[cardinality(r.attempted_by)], '')::text AS held_by
+FROM pl_queue_jobs_light AS j
+LEFT JOIN river_job AS r ON r.id = nullif(j.river_job_id, 0)
+WHERE j.pool_id = @pool_id AND j.status = 'running' AND j.job_id > @after
+  AND (@holder::text = '' OR coalesce(nullif(j.holder, ''), r.attempted_by[cardinality(r.attempted_by)], '') = @holder)
+ORDER BY j.job_id
+LIMIT @max_rows;
+
+-- name: OrphanJobs :many
+-- Running tasks whose holder is not among the living. A task with a River job that
+-- nobody has attempted yet waits for a worker and is no orphan; one whose River
+-- job is gone, or has ended a while ago without the task, is nobody's.
+SELECT sqlc.embed(j), coalesce(nullif(j.holder, ''), r.attempted_by[cardinality(r.attempted_by)], '')::text AS held_by
+FROM pl_queue_jobs_light AS j
+LEFT JOIN river_job AS r ON r.id = nullif(j.river_job_id, 0)
+WHERE j.pool_id = @pool_id AND j.status = 'running' AND j.job_id > @after
+  AND CASE
+      WHEN j.river_job_id = 0 OR j.holder <> '' THEN NOT EXISTS (
+          SELECT 1 FROM pl_workers AS w WHERE w.worker_id = j.holder AND w.dead_at IS NULL)
+      WHEN r.id IS NULL OR r.finalized_at < clock_timestamp() - interval '30 seconds' THEN true
+      WHEN cardinality(r.attempted_by) > 0 THEN NOT EXISTS (
+          SELECT 1 FROM pl_workers AS w WHERE w.worker_id = r.attempted_by[cardinality(r.attempted_by)] AND w.dead_at IS NULL)
+      ELSE false
+  END
+ORDER BY j.job_id
+LIMIT @max_rows;
