@@ -9,6 +9,13 @@ import (
 // FacilityID names a car park. Same charset as a pool's id.
 type FacilityID string
 
+// Source is what numbers the events and messages of the facility.
+func (id FacilityID) Source() domain.Source { return domain.Source("facility:" + id) }
+
+// RegisterSource numbers the events of what belongs to no facility: vehicles and
+// pricing strategies. The colon keeps it apart from the ids of pools.
+const RegisterSource domain.Source = "parking:register"
+
 // Facility is a car park: what its operator set, and the counts of its spots.
 type Facility struct {
 	FacilityID   FacilityID

@@ -13,7 +13,12 @@ import (
 //
 // Errors besides ErrUnavailable are ErrNotFound, ErrExists (an id or a unique
 // property is taken), ErrConflict (an index refused what the caller should not have
-// asked for; nothing was written) and ErrData.
+// asked for; nothing was written) and ErrData. After ErrExists, ErrConflict and
+// ErrNotFound a FacilityTx goes on as if the call had not been made; after any other
+// error it can only end.
+//
+// Events handed to the calls that create are numbered and written in the same
+// transaction: a facility's own in its source, others in parking.RegisterSource.
 type Parking interface {
 	// InFacility runs change in one transaction that holds the facility's row
 	// (FOR NO KEY UPDATE in a statement of its own, so that what is read afterwards is
@@ -22,7 +27,7 @@ type Parking interface {
 	// A commit whose outcome is unknown is ErrCommitUnknown: ask again by id.
 	InFacility(ctx context.Context, id parking.FacilityID, change func(ctx context.Context, tx FacilityTx) error) error
 
-	CreateFacility(ctx context.Context, f parking.Facility, now time.Time) error
+	CreateFacility(ctx context.Context, f parking.Facility, now time.Time, events ...domain.Event) error // ErrExists
 	Facility(ctx context.Context, id parking.FacilityID) (parking.Facility, error)
 	ListFacilities(ctx context.Context) ([]parking.Facility, error)
 	// DueFacilities returns facilities whose NextDueAt is at or before now, and the
@@ -32,12 +37,12 @@ type Parking interface {
 	// Spots returns spots by id after exclusive; zero filter fields do not select.
 	Spots(ctx context.Context, f SpotFilter) ([]parking.PlacedSpot, error)
 
-	CreateVehicle(ctx context.Context, v parking.Vehicle) error // ErrExists: the id; ErrConflict: the plate
+	CreateVehicle(ctx context.Context, v parking.Vehicle, events ...domain.Event) error // ErrExists: the id; ErrConflict: the plate
 	Vehicle(ctx context.Context, id string) (parking.Vehicle, error)
 	VehicleByPlate(ctx context.Context, plate, jurisdiction string) (parking.Vehicle, error)
-	SetPermits(ctx context.Context, id string, permits []string) error
+	SetPermits(ctx context.Context, id string, permits []string, events ...domain.Event) error
 
-	CreateStrategy(ctx context.Context, s parking.StrategyRow) error // ErrExists: the (id, version)
+	CreateStrategy(ctx context.Context, s parking.StrategyRow, events ...domain.Event) error // ErrExists: the (id, version)
 	// StrategyVersion returns one version; 0: the newest.
 	StrategyVersion(ctx context.Context, id string, version int) (parking.StrategyRow, error)
 
@@ -54,7 +59,7 @@ type Parking interface {
 	// OccupancyNow counts spots by level and kind.
 	OccupancyNow(ctx context.Context, id parking.FacilityID) ([]parking.OccupancyRow, error)
 	// OccupancyAt returns the newest occupancy at or before each instant (ascending);
-	// instants before the first one are left out.
+	// instants before the first one are left out. At is the instant asked for.
 	OccupancyAt(ctx context.Context, id parking.FacilityID, instants []time.Time) ([]parking.OccupancySample, error)
 }
 
@@ -78,14 +83,17 @@ type FacilityTx interface {
 	KindInService(ctx context.Context, kind parking.SpotKind) (bool, error)
 	// Bookable is FirstFree and Window for a reservation: spots in service without a booked
 	// reservation that overlaps [from, to); state counts only when from is not after Now.
+	// A size up to 1 asks for a single spot.
 	Bookable(ctx context.Context, kind parking.SpotKind, size int64, order parking.Allocation, features []string, from, to time.Time) ([]parking.Spot, error)
 	AllSpots(ctx context.Context) ([]parking.Spot, error)
 	SpotsByID(ctx context.Context, ids []string) ([]parking.PlacedSpot, error)
 	// PutSpots inserts or updates spots (everything but state), and counts them anew.
+	// Two of them may change places. ErrConflict: a place is taken by another spot.
 	PutSpots(ctx context.Context, spots []parking.Spot) (created, updated int, err error)
 	// Occupy, Hold and Free change the state of spots, keep the counts, and write a row
 	// of occupancy history with the transaction's last event. ErrConflict: a spot was not
-	// as the caller believed (Occupy: free, or held by heldBy; Hold: free; Free: taken).
+	// as the caller believed (Occupy: free and in service, or held by heldBy; Hold: free
+	// and in service; Free: taken).
 	Occupy(ctx context.Context, spots []string, ticket, vehicle, heldBy string) error
 	Hold(ctx context.Context, spots []string, heldBy string) error
 	Free(ctx context.Context, spots []string) error
@@ -116,7 +124,9 @@ type FacilityTx interface {
 	Line(ctx context.Context, limit int) ([]parking.InLine, error)
 	// DueWaiting returns those whose offer or deadline has passed.
 	DueWaiting(ctx context.Context) ([]parking.Waiting, error)
-	// NextDue computes the earliest instant at which something of the facility falls due.
+	// NextDue computes the earliest instant at which something of the facility falls due:
+	// reservations' From and, once that has come, NoShowAt or To; offers and deadlines. Ask
+	// after having handled what is due now: a From that has come is not told again.
 	NextDue(ctx context.Context) (*time.Time, error)
 
 	// Record numbers and writes an audit event; Post numbers and leaves a message (through
