@@ -57,6 +57,7 @@ type Store struct {
 	config *pgx.ConnConfig
 
 	careful carefulPools
+	queues  facilityQueues
 	peers   peers
 }
 
