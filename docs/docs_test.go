@@ -116,3 +116,22 @@ func TestChangelogHasItsShape(t *testing.T) {
 	require.Contains(t, text, "## [Unreleased]\n")
 	require.Regexp(t, `(?m)^### (Added|Changed|Fixed|Removed)$`, text)
 }
+
+func TestOperationsNameEveryMetric(t *testing.T) {
+	t.Parallel()
+	page := read(t, "operations.md")
+	sources, err := filepath.Glob("../internal/telemetry/*.go")
+	require.NoError(t, err)
+	names := regexp.MustCompile(`(?:histogram|counter|gauge|desc)\("([a-z_]+)"`)
+	found := 0
+	for _, source := range sources {
+		if strings.HasSuffix(source, "_test.go") {
+			continue
+		}
+		for _, m := range names.FindAllStringSubmatch(read(t, source), -1) {
+			found++
+			require.Contains(t, page, "`parkinglot_"+m[1]+"`")
+		}
+	}
+	require.Greater(t, found, 10)
+}

@@ -146,8 +146,7 @@ func startFailure(err error) error {
 // outputOf makes the result of a command that ended by itself with err.
 func outputOf(err error, stdout *limited, stderr *tail) (json.RawMessage, error) {
 	if err != nil && !errors.Is(err, exec.ErrWaitDelay) {
-		var exit *exec.ExitError
-		if errors.As(err, &exit) {
+		if exit, ok := errors.AsType[*exec.ExitError](err); ok {
 			err = fmt.Errorf("the command ended with %s", exit.ProcessState)
 		}
 		if text := stderr.text(); text != "" {

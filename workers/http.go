@@ -111,8 +111,7 @@ func (e *httpExecutor) Execute(ctx context.Context, task Task) (json.RawMessage,
 	}
 	response, err := e.config.Client.Do(request)
 	if err != nil {
-		var attempt *url.Error
-		if errors.As(err, &attempt) {
+		if attempt, ok := errors.AsType[*url.Error](err); ok {
 			err = attempt.Err // without the URL, which is not the tenant's business
 		}
 		return nil, fmt.Errorf("no answer: %w", err)

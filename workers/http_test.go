@@ -43,7 +43,7 @@ func TestHTTPSendsTheTask(t *testing.T) {
 	require.Equal(t, workers.Outcome{Verdict: workers.Completed, Result: json.RawMessage(`{"text": "hi"}`)}, out)
 	require.Equal(t, http.MethodPost, got.Method)
 	require.Equal(t, "/v1?x=1", got.URL.String())
-	require.Equal(t, `{"prompt":"hello"}`, string(body))
+	require.JSONEq(t, `{"prompt":"hello"}`, string(body))
 	require.Equal(t, "application/json", got.Header.Get("Content-Type"))
 	require.Equal(t, "Bearer s", got.Header.Get("Authorization"))
 	require.Equal(t, "llm/17/2", got.Header.Get("Idempotency-Key"))

@@ -82,8 +82,7 @@ func Permanent(err error) error {
 // failed makes the outcome of an executor's error.
 func failed(err error) *Outcome {
 	out := &Outcome{Verdict: Failed, Code: CodeFailed, Message: clean(err.Error()), Retryable: true}
-	var f *failure
-	if errors.As(err, &f) {
+	if f, ok := errors.AsType[*failure](err); ok {
 		out.Code, out.Retryable = f.code, f.retryable
 	}
 	return out

@@ -4,9 +4,9 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"io"
 	"log/slog"
 	"runtime"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -17,7 +17,7 @@ import (
 	"github.com/parkinglot/parkinglot/workers"
 )
 
-func quiet() *slog.Logger { return slog.New(slog.NewTextHandler(io.Discard, nil)) }
+func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }
 
 func returns(result string, err error) workers.ExecutorFunc {
 	return func(context.Context, workers.Task) (json.RawMessage, error) { return json.RawMessage(result), err }
@@ -231,11 +231,7 @@ func holdsNUL(v any) bool {
 	case string:
 		return strings.ContainsRune(v, 0)
 	case []any:
-		for _, e := range v {
-			if holdsNUL(e) {
-				return true
-			}
-		}
+		return slices.ContainsFunc(v, holdsNUL)
 	case map[string]any:
 		for k, e := range v {
 			if holdsNUL(k) || holdsNUL(e) {

@@ -53,29 +53,35 @@ func newConfig() *cobra.Command {
 
 // explain prints the pools with their effective values.
 func explain(w io.Writer, cfg *config.Config) error {
-	fmt.Fprintf(w, "%s is right: %d pools\n\n", cfg.Origin(), len(cfg.Pools))
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "POOL\tUNITS\tKIND\tQUEUE\tTIMEOUT\tATTEMPTS\tORDER\tOVERTAKES\tRUNTIME\tQUEUE IN\tMAILBOX IN\tEXECUTORS\tTENANTS")
+	row(table, fmt.Sprintf("%s is right: %d pools", cfg.Origin(), len(cfg.Pools)))
+	row(table)
+	row(table, "POOL", "UNITS", "KIND", "QUEUE", "TIMEOUT", "ATTEMPTS", "ORDER", "OVERTAKES", "RUNTIME", "QUEUE IN", "MAILBOX IN", "EXECUTORS", "TENANTS")
 	for i := range cfg.Pools {
 		p := cfg.Pools[i].Domain()
 		executors := strings.Join(p.Executors, ",")
 		if executors == "" {
 			executors = "(none: only programs that register their own can serve it)"
 		}
-		var tenants []string
-		for _, name := range slices.Sorted(maps.Keys(cfg.Pools[i].Tenants)) {
-			t := cfg.Pools[i].Tenants[name]
-			text := fmt.Sprintf("%s×%d", name, max(1, t.Weight))
-			if t.MaxUnits > 0 {
-				text += fmt.Sprintf("≤%d", t.MaxUnits)
-			}
-			tenants = append(tenants, text)
-		}
-		fmt.Fprintf(table, "%s\t%d\t%s\t%d\t%s\t%d\t%s\t%d\t%s\t%s\t%s\t%s\t%s\n", p.PoolID, p.MaxUnits, p.ResourceKind, p.MaxQueueDepth,
-			p.DefaultTimeout, p.MaxAttempts, p.Policy, p.MaxOvertakes, p.Runtime, p.QueueBackend, p.MailboxBackend, executors, strings.Join(tenants, " "))
+		row(table, p.PoolID, p.MaxUnits, p.ResourceKind, p.MaxQueueDepth, p.DefaultTimeout, p.MaxAttempts, p.Policy,
+			p.MaxOvertakes, p.Runtime, p.QueueBackend, p.MailboxBackend, executors, shares(cfg.Pools[i].Tenants))
 	}
 	if err := table.Flush(); err != nil {
 		return fmt.Errorf("print pools: %w", err)
 	}
 	return nil
+}
+
+// shares says what tenants may do: acme×3≤60 has three shares and at most 60 units.
+func shares(tenants map[string]config.Tenant) string {
+	texts := make([]string, 0, len(tenants))
+	for _, name := range slices.Sorted(maps.Keys(tenants)) {
+		t := tenants[name]
+		text := fmt.Sprintf("%s×%d", name, max(1, t.Weight))
+		if t.MaxUnits > 0 {
+			text += fmt.Sprintf("≤%d", t.MaxUnits)
+		}
+		texts = append(texts, text)
+	}
+	return dash(strings.Join(texts, " "))
 }

@@ -26,8 +26,8 @@ func newMigrate() *cobra.Command {
 				return fmt.Errorf("migrate up: %w", err)
 			}
 			if len(applied) == 0 {
-				fmt.Fprintln(w, "nothing to do: the schema is up to date")
-				return nil
+				_, err = fmt.Fprintln(w, "nothing to do: the schema is up to date")
+				return err //nolint:wrapcheck // of the terminal
 			}
 			return printSteps(w, applied)
 		}),
@@ -42,8 +42,8 @@ func newMigrate() *cobra.Command {
 			if err := m.Validate(ctx); err != nil {
 				return fmt.Errorf("migrate validate: %w", err)
 			}
-			fmt.Fprintln(w, "the schema is up to date")
-			return nil
+			_, err := fmt.Fprintln(w, "the schema is up to date")
+			return err //nolint:wrapcheck // of the terminal
 		}),
 	)
 	return cmd
@@ -58,11 +58,10 @@ func migrateVerb(name, short string, work func(context.Context, io.Writer, *migr
 			if err != nil {
 				return err
 			}
-			log, err := flags.logger()
-			if err != nil {
+			if _, err := flags.logger(); err != nil {
 				return err
 			}
-			return app.Migrate(cmd.Context(), cfg, log, func(ctx context.Context, m *migrate.Migrator) error { //nolint:wrapcheck // says what failed
+			return app.Migrate(cmd.Context(), cfg, func(ctx context.Context, m *migrate.Migrator) error { //nolint:wrapcheck // says what failed
 				return work(ctx, cmd.OutOrStdout(), m)
 			})
 		},
@@ -73,7 +72,7 @@ func migrateVerb(name, short string, work func(context.Context, io.Writer, *migr
 
 func printSteps(w io.Writer, steps []migrate.Step) error {
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "LINE\tVERSION\tNAME\tAPPLIED")
+	row(table, "LINE", "VERSION", "NAME", "APPLIED")
 	for _, step := range steps {
 		name, applied := step.Name, "pending"
 		if name == "" {
@@ -82,7 +81,7 @@ func printSteps(w io.Writer, steps []migrate.Step) error {
 		if step.AppliedAt != nil {
 			applied = step.AppliedAt.Format(time.RFC3339)
 		}
-		fmt.Fprintf(table, "%s\t%d\t%s\t%s\n", step.Line, step.Version, name, applied)
+		row(table, step.Line, step.Version, name, applied)
 	}
 	if err := table.Flush(); err != nil {
 		return fmt.Errorf("print migrations: %w", err)

@@ -56,16 +56,21 @@ func newServe() *cobra.Command {
 // greet tells people what is there and what to try first.
 func greet(w io.Writer, cfg *config.Config, addr string) {
 	url := "http://" + reachable(addr)
-	fmt.Fprintf(w, "\nParking Lot serves %s at %s (documentation: %s/docs)\n\n", cfg.Origin(), url, url)
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "  POOL\tUNITS\tQUEUE\tORDER\tRUNTIME\tBACKEND")
+	row(table)
+	row(table, fmt.Sprintf("Parking Lot serves %s at %s (documentation: %s/docs)", cfg.Origin(), url, url))
+	row(table)
+	row(table, "  POOL", "UNITS", "QUEUE", "ORDER", "RUNTIME", "BACKEND")
 	for _, p := range cfg.Pools {
-		fmt.Fprintf(table, "  %s\t%d\t%d\t%s\t%s\t%s\n", p.PoolID, p.MaxUnits, p.MaxQueueDepth, p.PriorityPolicy, p.RuntimeAdapter, p.QueueBackend)
+		row(table, "  "+p.PoolID, p.MaxUnits, p.MaxQueueDepth, p.PriorityPolicy, p.RuntimeAdapter, p.QueueBackend)
 	}
+	row(table)
+	row(table, "Try:")
+	row(table, fmt.Sprintf("  curl %s/pools/%s/tasks -H 'Content-Type: application/json' \\", url, cfg.Pools[0].PoolID))
+	row(table, `    -d '{"taskId":"hello","resourceCost":{"units":1},"mailboxKey":{"tenant":"acme","userId":"ada"},"payload":{"durationMs":2000}}'`)
+	row(table, fmt.Sprintf("  curl '%s/mailbox/acme/ada?wait=10s'", url))
+	row(table)
 	_ = table.Flush() // a terminal that is gone is told nothing
-	fmt.Fprintf(w, "\nTry:\n  curl -s %s/pools/%s/tasks -H 'Content-Type: application/json' \\\n"+
-		"    -d '{\"taskId\":\"hello\",\"resourceCost\":{\"units\":1},\"mailboxKey\":{\"tenant\":\"acme\",\"userId\":\"ada\"},\"payload\":{\"durationMs\":2000}}'\n"+
-		"  curl -s '%s/mailbox/acme/ada?wait=10s'\n\n", url, cfg.Pools[0].PoolID, url)
 }
 
 // reachable returns an address that a client on this machine can use.

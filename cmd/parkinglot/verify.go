@@ -43,7 +43,7 @@ themselves. A server may go on working meanwhile. Exit status 1: a promise was
 broken; the first violations are printed.`,
 		Example: `  parkinglot verify
   parkinglot verify --pool llm --execution-log /tmp/executions.jsonl --json
-  parkinglot verify --database-url postgres://user:pass@localhost:5432/parking`,
+  parkinglot verify --database-url postgres://parking@localhost:5432/parking`,
 		Args: args(cobra.NoArgs),
 	}
 	set := cmd.Flags()

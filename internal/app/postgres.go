@@ -12,8 +12,8 @@ import (
 
 	"github.com/parkinglot/parkinglot/internal/config"
 	"github.com/parkinglot/parkinglot/internal/runtime/riverrt"
-	"github.com/parkinglot/parkinglot/internal/store"
 	"github.com/parkinglot/parkinglot/internal/store/migrate"
+	"github.com/parkinglot/parkinglot/internal/store/postgres"
 )
 
 // Bounds of what a process does with Postgres beside its turns.
@@ -25,7 +25,7 @@ const (
 
 // postgresBackend is the store and what stands beside it.
 type postgresBackend struct {
-	store store.Store
+	store *postgres.Store
 	side  *pgxpool.Pool // of the migrations and of River's worker
 }
 
@@ -48,8 +48,14 @@ func openPostgres(ctx context.Context, database config.Database, mayMigrate bool
 	if err != nil {
 		return nil, fmt.Errorf("postgres: %w", err)
 	}
-	_ = inserter
-	return nil, errors.New("postgres: soon")
+	inserter.AnnounceThrough(b.side)
+	b.store, err = postgres.Open(ctx, postgres.Options{
+		URL: database.URL, Schema: database.Schema, Inserter: inserter, MaxConns: int32(database.MaxConns), Log: log,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("postgres: %w", err)
+	}
+	return b, nil
 }
 
 func (b *postgresBackend) close() {
@@ -84,8 +90,7 @@ func connect(ctx context.Context, database config.Database) (*pgxpool.Pool, erro
 
 // unreachable says where Postgres was looked for and why it was not found there.
 func unreachable(conf pgconn.Config, err error) error {
-	var refused *pgconn.PgError
-	if errors.As(err, &refused) {
+	if refused, ok := errors.AsType[*pgconn.PgError](err); ok {
 		return fmt.Errorf("postgres at %s:%d refuses user %q for database %q: %s (SQLSTATE %s)",
 			conf.Host, conf.Port, conf.User, conf.Database, refused.Message, refused.Code)
 	}
@@ -97,7 +102,7 @@ func checkSchema(ctx context.Context, pool *pgxpool.Pool, schema string, mayMigr
 	ctx, cancel := context.WithTimeout(ctx, migrateTimeout)
 	defer cancel()
 
-	migrator, err := migrate.NewPostgres(pool, schema, log)
+	migrator, err := migrate.NewPostgres(pool, schema, nil) // what was applied is logged below
 	if err != nil {
 		return fmt.Errorf("postgres: %w", err)
 	}
@@ -119,7 +124,7 @@ func checkSchema(ctx context.Context, pool *pgxpool.Pool, schema string, mayMigr
 
 // Migrate gives work the migrator of the configured Postgres, for the command
 // line. The pool is closed afterwards.
-func Migrate(ctx context.Context, cfg *config.Config, log *slog.Logger, work func(context.Context, *migrate.Migrator) error) error {
+func Migrate(ctx context.Context, cfg *config.Config, work func(context.Context, *migrate.Migrator) error) error {
 	if cfg.Database.URL == "" {
 		return errors.New("no Postgres is configured: set database.url, --database-url or PARKINGLOT_DATABASE_URL (the file backend is migrated by serve itself)")
 	}
@@ -128,7 +133,7 @@ func Migrate(ctx context.Context, cfg *config.Config, log *slog.Logger, work fun
 		return err
 	}
 	defer pool.Close()
-	migrator, err := migrate.NewPostgres(pool, cfg.Database.Schema, log)
+	migrator, err := migrate.NewPostgres(pool, cfg.Database.Schema, nil)
 	if err != nil {
 		return fmt.Errorf("postgres: %w", err)
 	}

@@ -28,6 +28,8 @@ type process struct {
 	metrics  *telemetry.Metrics
 	backends *backends
 	homes    map[domain.PoolID]domain.Backend
+	// watch runs beside the scheduler until its context ends.
+	watch func(context.Context)
 
 	runner    *attempts.Runner
 	river     *riverrt.Worker // nil: this process runs no worker pools
@@ -41,14 +43,14 @@ type process struct {
 func newProcess(cfg *config.Config, role string, b *backends, pools []domain.Pool, registry *workers.Registry, concurrency int, log *slog.Logger) (_ *process, err error) {
 	p := &process{
 		cfg: cfg, log: log, metrics: telemetry.NewMetrics(), backends: b,
-		homes: make(map[domain.PoolID]domain.Backend, len(pools)),
+		homes: make(map[domain.PoolID]domain.Backend, len(pools)), watch: func(context.Context) {},
 	}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, p.closeRecord())
 		}
 	}()
-	var turns []scheduler.Pool
+	turns := make([]scheduler.Pool, 0, len(pools))
 	workerPools := map[domain.PoolID]int{}
 	for i := range pools {
 		p.homes[pools[i].PoolID] = pools[i].QueueBackend
@@ -135,7 +137,7 @@ func (p *process) run(ctx context.Context, up func(context.Context) (down func()
 	go func() { ended <- p.scheduler.Run(turns) }()
 	watch, endWatch := context.WithCancel(turns)
 	watched := make(chan struct{})
-	go func() { defer close(watched); p.reconcile(watch) }()
+	go func() { defer close(watched); p.watch(watch) }()
 
 	down, err := up(ctx)
 	if err == nil {

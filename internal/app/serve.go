@@ -46,6 +46,7 @@ func Serve(ctx context.Context, cfg *config.Config, opts Options) (err error) {
 	if err != nil {
 		return err
 	}
+	p.watch = p.reconcile
 	return p.run(ctx, func(ctx context.Context) (func(), error) {
 		if err := pushPolicies(ctx, p.scheduler, b.stores, wanted, stored, opts.Log); err != nil {
 			return nil, err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -17,7 +18,8 @@ type Options struct {
 	Tasks      int    // of one measurement
 	Submitters []int
 	Rounds     int
-	Slots      int // tasks run at once: units of the pool, workers of River
+	Slots      int    // tasks run at once: units of the pool, workers of River
+	Only       string // contenders whose name contains this; empty: all
 	// Progress is told what is measured next; may be nil.
 	Progress func(done, of int, what string)
 }
@@ -44,12 +46,16 @@ type load struct {
 // warmUp is how many lifecycles go before those that are measured.
 const warmUp = 200
 
-// measure runs one contender and returns how long its tasks took from the first
-// submission to the last settlement.
-func measure(ctx context.Context, contender string, l load) (time.Duration, error) {
+// measured is one measurement.
+type measured struct {
+	took  time.Duration // from the first submission to the last settlement
+	turns int64         // of Parking Lot's scheduler meanwhile
+}
+
+func measure(ctx context.Context, contender string, l load) (measured, error) {
 	pool, err := prepare(ctx, l)
 	if err != nil {
-		return 0, err
+		return measured{}, err
 	}
 	defer pool.Close()
 	switch contender {
@@ -60,7 +66,7 @@ func measure(ctx context.Context, contender string, l load) (time.Duration, erro
 	case parkingWorker:
 		return runParking(ctx, l, "worker")
 	}
-	return 0, fmt.Errorf("unknown contender %q", contender)
+	return measured{}, fmt.Errorf("unknown contender %q", contender)
 }
 
 // prepare makes the schema with everybody's tables, and lets the server begin
@@ -71,6 +77,7 @@ func prepare(ctx context.Context, l load) (*pgxpool.Pool, error) {
 		return nil, fmt.Errorf("parse the database URL: %w", err)
 	}
 	config.MaxConns = 2
+	config.ConnConfig.RuntimeParams["search_path"] = l.schema
 	pool, err := pgxpool.NewWithConfig(ctx, config)
 	if err != nil {
 		return nil, fmt.Errorf("connect: %w", err)
@@ -107,7 +114,9 @@ func Run(ctx context.Context, o Options) ([]Series, error) {
 	var series []Series
 	for _, submitters := range o.Submitters {
 		for _, contender := range Contenders() {
-			series = append(series, Series{Contender: contender, Submitters: submitters})
+			if strings.Contains(contender, o.Only) {
+				series = append(series, Series{Contender: contender, Submitters: submitters})
+			}
 		}
 	}
 	for round := range o.Rounds {
@@ -120,14 +129,17 @@ func Run(ctx context.Context, o Options) ([]Series, error) {
 				url: o.URL, schema: fmt.Sprintf("bench_%d_%d", round, i),
 				tasks: o.Tasks, submitters: s.Submitters, slots: o.Slots,
 			}
-			took, err := measure(ctx, s.Contender, l)
+			m, err := measure(ctx, s.Contender, l)
 			if err == nil {
 				err = drop(ctx, l)
 			}
 			if err != nil {
 				return nil, fmt.Errorf("%s with %d submitters: %w", s.Contender, s.Submitters, err)
 			}
-			s.PerSecond = append(s.PerSecond, float64(o.Tasks)/took.Seconds())
+			s.PerSecond = append(s.PerSecond, float64(o.Tasks)/m.took.Seconds())
+			if m.turns > 0 {
+				s.PerTurn = append(s.PerTurn, float64(o.Tasks)/float64(m.turns))
+			}
 		}
 	}
 	return series, nil
@@ -137,12 +149,15 @@ func Run(ctx context.Context, o Options) ([]Series, error) {
 type Series struct {
 	Contender  string    `json:"contender"`
 	Submitters int       `json:"submitters"`
-	PerSecond  []float64 `json:"lifecyclesPerSecond"` // one a round
+	PerSecond  []float64 `json:"lifecyclesPerSecond"`         // one a round
+	PerTurn    []float64 `json:"lifecyclesPerTurn,omitempty"` // of Parking Lot
 }
 
 // Median returns the median of the rounds.
-func (s Series) Median() float64 {
-	sorted := slices.Sorted(slices.Values(s.PerSecond))
+func (s Series) Median() float64 { return median(s.PerSecond) }
+
+func median(values []float64) float64 {
+	sorted := slices.Sorted(slices.Values(values))
 	if len(sorted) == 0 {
 		return 0
 	}

@@ -30,11 +30,11 @@ func TestTableComparesWithRiver(t *testing.T) {
 	t.Parallel()
 	series := []bench.Series{
 		{Contender: bench.Contenders()[0], Submitters: 32, PerSecond: []float64{900, 1100, 1000}},
-		{Contender: bench.Contenders()[1], Submitters: 32, PerSecond: []float64{2000, 4000}},
+		{Contender: bench.Contenders()[1], Submitters: 32, PerSecond: []float64{2000, 4000}, PerTurn: []float64{7}},
 	}
 	table := bench.Table(series)
-	require.Contains(t, table, "| 32 | River alone | 1000 | 900 – 1100 | 1.00 × |")
-	require.Contains(t, table, "| 32 | Parking Lot, native | 3000 | 2000 – 4000 | 3.00 × |")
+	require.Contains(t, table, "| 32 | River alone | 1000 | 900 – 1100 | 1.00 × | – |")
+	require.Contains(t, table, "| 32 | Parking Lot, native | 3000 | 2000 – 4000 | 3.00 × | 7.0 |")
 
 	document := "before\n<!-- bench:begin (written by make bench) -->\nold\n<!-- bench:end -->\nafter\n"
 	replaced, err := bench.Replace(document, table)

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -28,38 +27,38 @@ const poolID = domain.PoolID("bench")
 // runParking measures the whole program in this process: everything that serve
 // does, with an executor that does nothing. What it did is then proven, so that no
 // speed is bought with a promise.
-func runParking(ctx context.Context, l load, runtime string) (took time.Duration, err error) {
+func runParking(ctx context.Context, l load, runtime string) (m measured, err error) {
 	dir, err := os.MkdirTemp("", "parkinglot-bench-")
 	if err != nil {
-		return 0, fmt.Errorf("make a folder: %w", err)
+		return measured{}, fmt.Errorf("make a folder: %w", err)
 	}
 	defer os.RemoveAll(dir) //nolint:errcheck // a temporary folder
 	cfg, err := parkingConfig(filepath.Join(dir, "config.json"), l, runtime)
 	if err != nil {
-		return 0, err
+		return measured{}, err
 	}
 	registry := workers.NewRegistry()
 	idle := workers.ExecutorFunc(func(context.Context, workers.Task) (json.RawMessage, error) { return nil, nil })
 	if err := registry.Register("default", idle); err != nil {
-		return 0, fmt.Errorf("register the executor: %w", err)
+		return measured{}, fmt.Errorf("register the executor: %w", err)
 	}
 	serving, stop := context.WithCancel(ctx)
 	defer stop()
 	ready, ended := make(chan app.Running, 1), make(chan error, 1)
 	go func() {
 		ended <- app.Serve(serving, cfg, app.Options{
-			Listen: "127.0.0.1:0", Registry: registry, Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
+			Listen: "127.0.0.1:0", Registry: registry, Log: slog.New(slog.DiscardHandler),
 			Ready: func(r app.Running) { ready <- r },
 		})
 	}()
 	select {
 	case running := <-ready:
-		took, err = drive(ctx, running, l)
+		m, err = drive(ctx, running, l)
 	case err := <-ended:
-		return 0, fmt.Errorf("serve: %w", err)
+		return measured{}, fmt.Errorf("serve: %w", err)
 	}
 	stop()
-	return took, errors.Join(err, <-ended)
+	return m, errors.Join(err, <-ended)
 }
 
 func parkingConfig(path string, l load, runtime string) (*config.Config, error) {
@@ -82,7 +81,7 @@ func parkingConfig(path string, l load, runtime string) (*config.Config, error) 
 }
 
 // drive submits the tasks and waits until all have ended.
-func drive(ctx context.Context, running app.Running, l load) (time.Duration, error) {
+func drive(ctx context.Context, running app.Running, l load) (measured, error) {
 	run := func(first, count int) error {
 		err := submitAll(ctx, l.submitters, first, count, func(ctx context.Context, n int) error {
 			answers, err := running.Service.Submit(ctx, poolID, []plan.Submit{submission(n)})
@@ -100,14 +99,23 @@ func drive(ctx context.Context, running app.Running, l load) (time.Duration, err
 		return untilIdle(ctx, running.Service)
 	}
 	if err := run(0, warmUp); err != nil {
-		return 0, err
+		return measured{}, err
+	}
+	before, err := running.Service.Pool(ctx, poolID)
+	if err != nil {
+		return measured{}, fmt.Errorf("look at the pool: %w", err)
 	}
 	begin := time.Now()
 	if err := run(warmUp, l.tasks); err != nil {
-		return 0, err
+		return measured{}, err
 	}
-	took := time.Since(begin)
-	return took, prove(ctx, running.Addr, int64(l.tasks+warmUp))
+	m := measured{took: time.Since(begin)}
+	after, err := running.Service.Pool(ctx, poolID)
+	if err != nil {
+		return measured{}, fmt.Errorf("look at the pool: %w", err)
+	}
+	m.turns = after.TurnNo - before.TurnNo
+	return m, prove(ctx, running.Addr, int64(l.tasks+warmUp))
 }
 
 func submission(n int) plan.Submit {

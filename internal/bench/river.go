@@ -2,8 +2,8 @@ package bench
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"time"
 
@@ -32,15 +32,15 @@ const riverConns = 40
 
 // runRiver measures River by itself: Insert one at a time, no-op work, settled when
 // the job's row is completed.
-func runRiver(ctx context.Context, l load) (time.Duration, error) {
+func runRiver(ctx context.Context, l load) (measured, error) {
 	config, err := pgxpool.ParseConfig(l.url)
 	if err != nil {
-		return 0, fmt.Errorf("parse the database URL: %w", err)
+		return measured{}, fmt.Errorf("parse the database URL: %w", err)
 	}
 	config.MaxConns = riverConns
 	pool, err := pgxpool.NewWithConfig(ctx, config)
 	if err != nil {
-		return 0, fmt.Errorf("connect: %w", err)
+		return measured{}, fmt.Errorf("connect: %w", err)
 	}
 	defer pool.Close()
 	workers := river.NewWorkers()
@@ -48,17 +48,17 @@ func runRiver(ctx context.Context, l load) (time.Duration, error) {
 	client, err := river.NewClient(riverpgxv5.New(pool), &river.Config{
 		Schema: l.schema, Workers: workers, FetchCooldown: time.Millisecond,
 		Queues: map[string]river.QueueConfig{river.QueueDefault: {MaxWorkers: l.slots}},
-		Logger: slog.New(slog.NewTextHandler(io.Discard, nil)),
+		Logger: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
-		return 0, fmt.Errorf("make a River client: %w", err)
+		return measured{}, fmt.Errorf("make a River client: %w", err)
 	}
 	ended, cancel := client.SubscribeConfig(&river.SubscribeConfig{
 		ChanSize: l.tasks + warmUp, Kinds: []river.EventKind{river.EventKindJobCompleted},
 	})
 	defer cancel()
 	if err := client.Start(ctx); err != nil {
-		return 0, fmt.Errorf("start River: %w", err)
+		return measured{}, fmt.Errorf("start River: %w", err)
 	}
 	defer func() { _ = client.Stop(context.WithoutCancel(ctx)) }() // nothing of it is used any more
 	run := func(first, count int) error {
@@ -72,11 +72,11 @@ func runRiver(ctx context.Context, l load) (time.Duration, error) {
 		return await(ctx, ended, count)
 	}
 	if err := run(0, warmUp); err != nil {
-		return 0, err
+		return measured{}, err
 	}
 	begin := time.Now()
 	err = run(warmUp, l.tasks)
-	return time.Since(begin), err
+	return measured{took: time.Since(begin)}, err
 }
 
 func await(ctx context.Context, ended <-chan *river.Event, count int) error {
@@ -86,7 +86,7 @@ func await(ctx context.Context, ended <-chan *river.Event, count int) error {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-time.After(time.Minute):
-			return fmt.Errorf("no job ended for a minute")
+			return errors.New("no job ended for a minute")
 		}
 	}
 	return nil

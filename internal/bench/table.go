@@ -16,7 +16,7 @@ const (
 // River's with as many submitters.
 func Table(series []Series) string {
 	var b strings.Builder
-	b.WriteString("| submitters | contender | lifecycles/s (median) | min – max | beside River alone |\n|---:|---|---:|---:|---:|\n")
+	b.WriteString("| submitters | contender | lifecycles/s (median) | min – max | beside River alone | lifecycles a turn |\n|---:|---|---:|---:|---:|---:|\n")
 	for _, s := range series {
 		base := 0.0
 		for _, other := range series {
@@ -28,8 +28,12 @@ func Table(series []Series) string {
 		if base > 0 {
 			ratio = fmt.Sprintf("%.2f ×", s.Median()/base)
 		}
-		fmt.Fprintf(&b, "| %d | %s | %.0f | %.0f – %.0f | %s |\n", s.Submitters, s.Contender, s.Median(),
-			slices.Min(s.PerSecond), slices.Max(s.PerSecond), ratio)
+		turn := "–"
+		if len(s.PerTurn) > 0 {
+			turn = fmt.Sprintf("%.1f", median(s.PerTurn))
+		}
+		fmt.Fprintf(&b, "| %d | %s | %.0f | %.0f – %.0f | %s | %s |\n", s.Submitters, s.Contender, s.Median(),
+			slices.Min(s.PerSecond), slices.Max(s.PerSecond), ratio, turn)
 	}
 	return b.String()
 }

@@ -19,8 +19,8 @@ type checker struct {
 	env map[string]string
 }
 
-// fault notes a fault once; a mistake in "defaults" shows in every pool.
-func (c *checker) fault(path string, value any, format string, args ...any) {
+// faultf notes a fault once; a mistake in "defaults" shows in every pool.
+func (c *checker) faultf(path string, value any, format string, args ...any) {
 	message := fmt.Sprintf(format, args...)
 	same := func(f domain.Fault) bool { return f.Location == path && f.Message == message }
 	if !slices.ContainsFunc(c.faults, same) {
@@ -42,7 +42,7 @@ func (c *checker) at(pool, key string) string {
 
 func (c *checker) config(cfg *Config) {
 	if len(cfg.Pools) == 0 && !c.bad("pools") {
-		c.fault("pools", nil, "at least one pool is needed")
+		c.faultf("pools", nil, "at least one pool is needed")
 	}
 	first := map[string]int{}
 	for i := range cfg.Pools {
@@ -52,7 +52,7 @@ func (c *checker) config(cfg *Config) {
 		}
 		pool := &cfg.Pools[i]
 		if j, twice := first[pool.PoolID]; twice {
-			c.fault(join(path, "pool_id"), pool.PoolID, "%q is already the id of pools[%d]", pool.PoolID, j)
+			c.faultf(join(path, "pool_id"), pool.PoolID, "%q is already the id of pools[%d]", pool.PoolID, j)
 		} else if !c.bad(join(path, "pool_id")) {
 			first[pool.PoolID] = i
 		}
@@ -71,7 +71,7 @@ func (c *checker) config(cfg *Config) {
 	c.database(cfg)
 	c.dataDir(cfg)
 	if l := cfg.Limits; l.WorkerTTLMS < 3*l.HeartbeatMS && !c.bad("limits.worker_ttl_ms") && !c.bad("limits.heartbeat_ms") {
-		c.fault("limits.worker_ttl_ms", l.WorkerTTLMS, "must be at least three times heartbeat_ms (%d), not %d: a process that misses a beat is not dead", 3*l.HeartbeatMS, l.WorkerTTLMS)
+		c.faultf("limits.worker_ttl_ms", l.WorkerTTLMS, "must be at least three times heartbeat_ms (%d), not %d: a process that misses a beat is not dead", 3*l.HeartbeatMS, l.WorkerTTLMS)
 	}
 }
 
@@ -79,10 +79,10 @@ func (c *checker) runtime(path string, pool *Pool) {
 	at := c.at(path, "runtime_adapter")
 	switch domain.Runtime(pool.RuntimeAdapter) {
 	case domain.RuntimeWeb:
-		c.fault(at, pool.RuntimeAdapter, "web is not available in this version: use native or worker")
+		c.faultf(at, pool.RuntimeAdapter, "web is not available in this version: use native or worker")
 	case domain.RuntimeWorker:
 		if pool.QueueBackend != string(domain.BackendPostgres) && !c.bad(c.at(path, "queue_backend")) {
-			c.fault(at, pool.RuntimeAdapter, "worker needs queue_backend postgres, not %s: its jobs are handed out by River, which lives in Postgres", pool.QueueBackend)
+			c.faultf(at, pool.RuntimeAdapter, "worker needs queue_backend postgres, not %s: its jobs are handed out by River, which lives in Postgres", pool.QueueBackend)
 		}
 	case domain.RuntimeNative:
 	}
@@ -90,7 +90,7 @@ func (c *checker) runtime(path string, pool *Pool) {
 
 func (c *checker) retries(path string, pool *Pool) {
 	if pool.RetryMaxMS < pool.RetryBaseMS && !c.bad(c.at(path, "retry_max_ms")) && !c.bad(c.at(path, "retry_base_ms")) {
-		c.fault(c.at(path, "retry_max_ms"), pool.RetryMaxMS, "must be at least retry_base_ms (%d), not %d", pool.RetryBaseMS, pool.RetryMaxMS)
+		c.faultf(c.at(path, "retry_max_ms"), pool.RetryMaxMS, "must be at least retry_base_ms (%d), not %d", pool.RetryBaseMS, pool.RetryMaxMS)
 	}
 }
 
@@ -98,7 +98,7 @@ func (c *checker) tenants(path string, pool *Pool) {
 	for _, name := range slices.Sorted(maps.Keys(pool.Tenants)) {
 		at := join(path, "tenants."+name+".max_units")
 		if tenant := pool.Tenants[name]; tenant.MaxUnits > pool.MaxUnits && !c.bad(join(path, "max_units")) && c.seen[join(path, "max_units")] {
-			c.fault(at, tenant.MaxUnits, "must be at most the pool's max_units (%d), not %d", pool.MaxUnits, tenant.MaxUnits)
+			c.faultf(at, tenant.MaxUnits, "must be at most the pool's max_units (%d), not %d", pool.MaxUnits, tenant.MaxUnits)
 		}
 	}
 }
@@ -115,7 +115,7 @@ func (c *checker) database(cfg *Config) {
 	if cfg.Database.URL == "" {
 		for i, pool := range cfg.Pools {
 			if pool.uses(domain.BackendPostgres) {
-				c.fault(at, nil, "is missing: pools[%d] (%s) is on the postgres backend; set it, --database-url or PARKINGLOT_DATABASE_URL", i, pool.PoolID)
+				c.faultf(at, nil, "is missing: pools[%d] (%s) is on the postgres backend; set it, --database-url or PARKINGLOT_DATABASE_URL", i, pool.PoolID)
 				return
 			}
 		}
@@ -124,14 +124,14 @@ func (c *checker) database(cfg *Config) {
 	if _, err := pgconn.ParseConfig(cfg.Database.URL); err != nil {
 		// The parser's message repeats the DSN without its password, or with all of it
 		// when it could not find one: say what failed, not what was given.
-		c.fault(at, nil, "is no Postgres DSN: write postgres://user:password@host:5432/database or key=value pairs")
+		c.faultf(at, nil, "is no Postgres DSN: write postgres://user:password@host:5432/database or key=value pairs")
 	}
 }
 
 func (c *checker) dataDir(cfg *Config) {
 	uses := slices.ContainsFunc(cfg.Pools, func(p Pool) bool { return p.uses(domain.BackendFile) })
 	if uses && cfg.DataDir == "" && !c.bad("data_dir") {
-		c.fault("data_dir", nil, "must not be empty: a pool is on the file backend")
+		c.faultf("data_dir", nil, "must not be empty: a pool is on the file backend")
 	}
 }
 
@@ -156,7 +156,7 @@ func (c *checker) executor(path string, e *Executor) {
 	}
 	for _, f := range fieldsOf(executorType) {
 		if at := join(path, f.key); c.seen[at] && f.key != "type" && !slices.Contains(executorFields(e.Type), f.key) {
-			c.fault(at, nil, "does not belong to an executor of type %s", e.Type)
+			c.faultf(at, nil, "does not belong to an executor of type %s", e.Type)
 		}
 	}
 	switch e.Type {
@@ -171,10 +171,10 @@ func (c *checker) httpExecutor(path string, e *Executor) {
 	at := join(path, "url")
 	c.expandAt(at, &e.URL)
 	if e.URL == "" && !c.bad(at) {
-		c.fault(at, nil, "is missing: an http executor needs one")
+		c.faultf(at, nil, "is missing: an http executor needs one")
 	}
 	if u, err := url.Parse(e.URL); e.URL != "" && !c.bad(at) && (err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https") {
-		c.fault(at, nil, "must be an http:// or https:// URL")
+		c.faultf(at, nil, "must be an http:// or https:// URL")
 	}
 	for _, name := range slices.Sorted(maps.Keys(e.Headers)) {
 		at := join(path, "headers."+name)
@@ -182,10 +182,10 @@ func (c *checker) httpExecutor(path string, e *Executor) {
 		c.expandAt(at, &value)
 		e.Headers[name] = value
 		if !isToken(name) {
-			c.fault(at, nil, "is no name of an HTTP header field")
+			c.faultf(at, nil, "is no name of an HTTP header field")
 		}
 		if strings.ContainsAny(value, "\r\n\x00") {
-			c.fault(at, nil, "must not contain line breaks or NUL characters")
+			c.faultf(at, nil, "must not contain line breaks or NUL characters")
 		}
 	}
 }
@@ -193,11 +193,11 @@ func (c *checker) httpExecutor(path string, e *Executor) {
 func (c *checker) commandExecutor(path string, e *Executor) {
 	at := join(path, "argv")
 	if (len(e.Argv) == 0 || e.Argv[0] == "") && !c.bad(at) && !c.bad(at+"[0]") {
-		c.fault(at, nil, "must name the program to run")
+		c.faultf(at, nil, "must name the program to run")
 	}
 	for _, name := range slices.Sorted(maps.Keys(e.Env)) {
 		if name == "" || strings.ContainsAny(name, "=\x00") {
-			c.fault(join(path, "env."+name), nil, "is no name of an environment variable")
+			c.faultf(join(path, "env."+name), nil, "is no name of an environment variable")
 		}
 	}
 }

@@ -11,7 +11,8 @@ import (
 //	required  "true": must be there
 //	min, max  bounds of an integer
 //	enum      allowed values, separated by |
-//	format    "id" (1–200 of A–Z a–z 0–9 . _ : -) or "name" (1–200 characters, no control characters)
+//	format    "id" (1–200 of A–Z a–z 0–9 . _ : -), "name" (1–200 characters, no control
+//	          characters) or "identifier" (of SQL, without quotes)
 type Config struct {
 	SchemaURL string    `key:"$schema"   doc:"Where editors find the schema of this file; not read."`
 	DataDir   string    `key:"data_dir"  doc:"Folder of the file backend; made when it is missing."`
@@ -27,8 +28,8 @@ type Config struct {
 // Database says where Postgres is.
 type Database struct {
 	URL      string `key:"url"       doc:"Postgres DSN, as a URL or key=value pairs. $VAR is taken from the environment."`
-	Schema   string `key:"schema"    doc:"Schema of all tables, made by migrate." format:"name"`
-	MaxConns int64  `key:"max_conns" doc:"Connections a process opens at most; 0: chosen from the number of pools and processors." min:"0" max:"10000"`
+	Schema   string `key:"schema"    doc:"Schema of all tables, made by migrate." format:"identifier"`
+	MaxConns int64  `key:"max_conns" doc:"Connections of a process for turns and reads; 0: 10. River, heartbeats and wake-ups have a few besides." min:"0" max:"10000"`
 }
 
 // Policy is what a pool does with its tasks. As "defaults" it fills in what

@@ -23,20 +23,20 @@ type decoder struct {
 	preset func(element reflect.Value)
 }
 
-func (d *decoder) fault(path string, value any, format string, args ...any) {
+func (d *decoder) faultf(path string, value any, format string, args ...any) {
 	d.faults = append(d.faults, domain.Fault{Location: path, Message: fmt.Sprintf(format, args...), Value: value})
 }
 
 func (d *decoder) structure(path string, in any, out reflect.Value) {
 	tree, ok := in.(map[string]any)
 	if !ok {
-		d.fault(path, nil, "must be an object, not %s", kindOf(in))
+		d.faultf(path, nil, "must be an object, not %s", kindOf(in))
 		return
 	}
 	fields := fieldsOf(out.Type())
 	for _, key := range slices.Sorted(maps.Keys(tree)) {
 		if !slices.ContainsFunc(fields, func(f field) bool { return f.key == key }) {
-			d.fault(join(path, key), nil, "unknown field%s", suggest(key, fields))
+			d.faultf(join(path, key), nil, "unknown field%s", suggest(key, fields))
 		}
 	}
 	for _, f := range fields {
@@ -46,7 +46,7 @@ func (d *decoder) structure(path string, in any, out reflect.Value) {
 			d.seen[join(path, f.key)] = true
 			d.value(join(path, f.key), value, out.FieldByIndex(f.index), f)
 		case f.required:
-			d.fault(join(path, f.key), nil, "is missing")
+			d.faultf(join(path, f.key), nil, "is missing")
 		}
 	}
 }
@@ -75,7 +75,7 @@ func (d *decoder) value(path string, in any, out reflect.Value, f field) {
 func (d *decoder) list(path string, in any, out reflect.Value) {
 	items, ok := in.([]any)
 	if !ok {
-		d.fault(path, nil, "must be a list, not %s", kindOf(in))
+		d.faultf(path, nil, "must be a list, not %s", kindOf(in))
 		return
 	}
 	list := reflect.MakeSlice(out.Type(), len(items), len(items))
@@ -90,14 +90,14 @@ func (d *decoder) list(path string, in any, out reflect.Value) {
 func (d *decoder) table(path string, in any, out reflect.Value, f field) {
 	tree, ok := in.(map[string]any)
 	if !ok {
-		d.fault(path, nil, "must be an object, not %s", kindOf(in))
+		d.faultf(path, nil, "must be an object, not %s", kindOf(in))
 		return
 	}
 	table := reflect.MakeMapWithSize(out.Type(), len(tree))
 	for _, key := range slices.Sorted(maps.Keys(tree)) {
 		at := join(path, key)
 		if message := checkFormat(f.format, key); message != "" {
-			d.fault(at, nil, "its name %s", message)
+			d.faultf(at, nil, "its name %s", message)
 		}
 		value := reflect.New(out.Type().Elem()).Elem()
 		d.value(at, tree[key], value, field{})
@@ -109,19 +109,19 @@ func (d *decoder) table(path string, in any, out reflect.Value, f field) {
 func (d *decoder) text(path string, in any, f field) (string, bool) {
 	s, ok := in.(string)
 	if !ok {
-		d.fault(path, nil, "must be a string, not %s", kindOf(in))
+		d.faultf(path, nil, "must be a string, not %s", kindOf(in))
 		return "", false
 	}
 	if strings.ContainsRune(s, 0) {
-		d.fault(path, nil, "must not contain NUL characters")
+		d.faultf(path, nil, "must not contain NUL characters")
 		return "", false
 	}
 	if len(f.enum) > 0 && !slices.Contains(f.enum, s) {
-		d.fault(path, s, "must be one of %s, not %q", strings.Join(f.enum, ", "), s)
+		d.faultf(path, s, "must be one of %s, not %q", strings.Join(f.enum, ", "), s)
 		return "", false
 	}
 	if message := checkFormat(f.format, s); message != "" {
-		d.fault(path, s, "%s", message)
+		d.faultf(path, s, "%s", message)
 		return "", false
 	}
 	return s, true
@@ -130,14 +130,14 @@ func (d *decoder) text(path string, in any, f field) (string, bool) {
 func (d *decoder) integer(path string, in any, f field) (int64, bool) {
 	n, ok := toInteger(in)
 	if !ok {
-		d.fault(path, nil, "must be an integer, not %s", kindOf(in))
+		d.faultf(path, nil, "must be an integer, not %s", kindOf(in))
 		return 0, false
 	}
 	switch {
 	case f.bounded && n < f.min:
-		d.fault(path, n, "must be at least %d, not %d", f.min, n)
+		d.faultf(path, n, "must be at least %d, not %d", f.min, n)
 	case f.bounded && n > f.max:
-		d.fault(path, n, "must be at most %d, not %d", f.max, n)
+		d.faultf(path, n, "must be at most %d, not %d", f.max, n)
 	default:
 		return n, true
 	}
@@ -156,7 +156,7 @@ func toInteger(in any) (int64, bool) {
 	case int64:
 		return v, true
 	case uint64:
-		return int64(min(v, math.MaxInt64)), true //nolint:gosec // bounded by min; the field's own bound refuses it
+		return int64(min(v, math.MaxInt64)), true
 	case json.Number:
 		if n, err := v.Int64(); err == nil {
 			return n, true

@@ -1,9 +1,6 @@
 package config
 
-import (
-	"fmt"
-	"strings"
-)
+import "strings"
 
 // expand replaces $NAME and ${NAME} by variables of the environment and $$ by a
 // dollar sign. A dollar sign before anything else stays. It returns the names
@@ -62,7 +59,7 @@ func nameLength(s string) int {
 func (c *checker) expandAt(path string, value *string) {
 	expanded, missing := expand(*value, c.env)
 	for _, name := range missing {
-		c.fault(path, nil, "%s", fmt.Sprintf("uses $%s, which is not set in the environment (write $$ for a dollar sign)", name))
+		c.faultf(path, nil, "uses $%s, which is not set in the environment (write $$ for a dollar sign)", name)
 	}
 	*value = expanded
 }

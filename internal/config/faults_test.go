@@ -88,6 +88,7 @@ func TestFaults(t *testing.T) {
 		"backoff":             {`{"pools": [{"pool_id": "a", "max_units": 1, "retry_base_ms": 10, "retry_max_ms": 5}]}`, "pools[0].retry_max_ms", "must be at least retry_base_ms (10), not 5"},
 		"time to live":        {`{"limits": {"heartbeat_ms": 2000, "worker_ttl_ms": 5000}, ` + pool + `}`, "limits.worker_ttl_ms", "three times heartbeat_ms (6000)"},
 		"DSN":                 {`{"database": {"url": "postgres://u:secret@h:port/db"}, ` + pool + `}`, "database.url", "is no Postgres DSN"},
+		"schema":              {`{"database": {"schema": "My Schema"}, ` + pool + `}`, "database.schema", "must be a plain SQL identifier"},
 		"data_dir":            {`{"data_dir": "", ` + pool + `}`, "data_dir", "must not be empty"},
 		"executor URL":        {`{"pools": [{"pool_id": "a", "max_units": 1, "executors": {"d": {"type": "http", "url": "ftp://x"}}}]}`, "pools[0].executors.d.url", "must be an http:// or https:// URL"},
 		"executor header":     {`{"pools": [{"pool_id": "a", "max_units": 1, "executors": {"d": {"type": "http", "url": "http://x", "headers": {"a b": "c"}}}}]}`, "pools[0].executors.d.headers.a b", "no name of an HTTP header field"},

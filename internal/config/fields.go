@@ -3,6 +3,7 @@ package config
 import (
 	"math"
 	"reflect"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -118,6 +119,10 @@ func checkFormat(format, s string) string {
 		if s == "" || len(s) > maxName || strings.ContainsFunc(s, notID) {
 			return "must be 1–200 of A–Z a–z 0–9 . _ : -"
 		}
+	case "identifier":
+		if !identifier.MatchString(s) {
+			return "must be a plain SQL identifier: 1–63 of a–z 0–9 _, no digit first"
+		}
 	case "name":
 		if !utf8.ValidString(s) || strings.ContainsFunc(s, unicode.IsControl) || s == "" || utf8.RuneCountInString(s) > maxName {
 			return "must be 1–200 characters without control characters"
@@ -125,6 +130,10 @@ func checkFormat(format, s string) string {
 	}
 	return ""
 }
+
+const identifierPattern = `^[a-z_][a-z0-9_]{0,62}$`
+
+var identifier = regexp.MustCompile(identifierPattern)
 
 func notID(r rune) bool {
 	letter := 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9'
@@ -136,8 +145,8 @@ func suggest(key string, fields []field) string {
 	if len(key) > maxName {
 		return ""
 	}
-	const close = 2
-	best, distance := "", close+1
+	const near = 2
+	best, distance := "", near+1
 	for _, f := range fields {
 		if simple(f.key) == simple(key) {
 			return "; did you mean " + f.key + "?"

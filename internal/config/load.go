@@ -43,13 +43,13 @@ func Load(src Source) (*Config, error) {
 	}
 	data, err := readFile(src.Path)
 	if err != nil {
-		return nil, &domain.Error{Code: domain.CodeInvalid, Message: fmt.Sprintf("cannot read the configuration %s", src.Path), Err: err}
+		return nil, &domain.Error{Code: domain.CodeInvalid, Message: "cannot read the configuration " + src.Path, Err: err}
 	}
 	return parse(data, parserFor(src.Path), src)
 }
 
 func readFile(path string) ([]byte, error) {
-	file, err := os.Open(path) //nolint:gosec // the operator names the file
+	file, err := os.Open(path)
 	if err != nil {
 		return nil, err //nolint:wrapcheck // the path is in it, and the caller adds what was tried
 	}
@@ -83,7 +83,7 @@ func parse(data []byte, p parser, src Source) (*Config, error) {
 	cfg.origin = src.Path
 	d := &decoder{seen: map[string]bool{}}
 	d.preset = func(element reflect.Value) {
-		if pool, ok := element.Addr().Interface().(*Pool); ok {
+		if pool, ok := reflect.TypeAssert[*Pool](element.Addr()); ok {
 			pool.Policy = cfg.Defaults
 		}
 	}

@@ -101,6 +101,8 @@ func formatSchema(format string) map[string]any {
 	switch format {
 	case "id":
 		return map[string]any{"pattern": idPattern}
+	case "identifier":
+		return map[string]any{"pattern": identifierPattern}
 	case "name":
 		return map[string]any{"minLength": 1, "maxLength": maxName}
 	}

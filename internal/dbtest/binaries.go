@@ -121,7 +121,7 @@ func runServer(ctx context.Context, bin, dir, password string, credential *sysca
 		close(done)
 	}()
 	url := fmt.Sprintf("postgres://postgres:%s@127.0.0.1:%d/postgres?sslmode=disable", password, port)
-	err = awaitReady(ctx, url, func() error {
+	_, err = awaitReady(ctx, []string{url}, func() error {
 		content, _ := os.ReadFile(filepath.Join(dir, "log")) // unreadable: nothing to see yet
 		if strings.Contains(string(content), "FATAL:  could not create any TCP/IP sockets") {
 			return fmt.Errorf("the server did not start: %s", content)

@@ -5,11 +5,14 @@ import (
 	"crypto/rand"
 	"fmt"
 	"net"
+	"net/netip"
 	"os"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/moby/moby/api/types/container"
+	"github.com/moby/moby/api/types/network"
 	"github.com/testcontainers/testcontainers-go"
 )
 
@@ -66,38 +69,46 @@ func startContainer(ctx context.Context, opts Options) (string, func(), error) {
 		testcontainers.WithExposedPorts("5432/tcp"),
 		testcontainers.WithEntrypoint("sh", "-c", keeper, "sh"),
 		testcontainers.WithCmd(settings(opts)...),
+		testcontainers.WithConfigModifier(func(c *container.Config) {
+			if opts.Durable { // a volume is the host's file system; the container's own is layers
+				c.Volumes = map[string]struct{}{"/pgdata": {}}
+			}
+		}),
 		testcontainers.WithHostConfigModifier(func(hc *container.HostConfig) {
 			hc.AutoRemove = true
 			hc.ShmSize = 512 << 20
+			if _, local := socketOfEngine(); local { // the network has no business with it
+				hc.PortBindings = network.PortMap{network.MustParsePort("5432/tcp"): {{HostIP: netip.MustParseAddr("127.0.0.1")}}}
+			}
 			if !opts.Durable {
 				hc.Tmpfs = map[string]string{"/pgdata": "rw,size=4g,mode=0777"}
 			}
 		}),
 	)
-	stop := func() {
+	// Stopped is removed: AutoRemove, with its volume.
+	stop := sync.OnceFunc(func() {
 		if ctr == nil {
 			return
 		}
 		end, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
 		defer cancel()
-		_ = ctr.Terminate(end) // else its keeper ends it
-	}
+		now := time.Duration(0)
+		_ = ctr.Stop(end, &now) // else its keeper ends it
+	})
 	if err != nil {
 		stop()
 		return "", nil, fmt.Errorf("start a container of %s: %w", image, err)
 	}
-	host, err := ctr.Host(ctx)
+	addresses, err := addressesOf(ctx, ctr)
 	if err != nil {
 		stop()
-		return "", nil, fmt.Errorf("ask for the container's address: %w", err)
+		return "", nil, err
 	}
-	port, err := ctr.MappedPort(ctx, "5432/tcp")
-	if err != nil {
-		stop()
-		return "", nil, fmt.Errorf("ask for the container's port: %w", err)
+	urls := make([]string, len(addresses))
+	for i, address := range addresses {
+		urls[i] = fmt.Sprintf("postgres://postgres:%s@%s/postgres?sslmode=disable", password, address)
 	}
-	url := fmt.Sprintf("postgres://postgres:%s@%s/postgres?sslmode=disable", password, net.JoinHostPort(host, port.Port()))
-	err = awaitReady(ctx, url, func() error {
+	url, err := awaitReady(ctx, urls, func() error {
 		state, err := ctr.State(ctx)
 		if err == nil && state.Running {
 			return nil
@@ -111,14 +122,40 @@ func startContainer(ctx context.Context, opts Options) (string, func(), error) {
 	return url, stop, nil
 }
 
+// addressesOf returns where the server may answer: what testcontainers takes for the
+// engine's host, which it guesses wrong on a machine that looks like a container;
+// this machine; and the container itself, for tests that run in one beside it.
+func addressesOf(ctx context.Context, ctr *testcontainers.DockerContainer) ([]string, error) {
+	port, err := ctr.MappedPort(ctx, "5432/tcp")
+	if err != nil {
+		return nil, fmt.Errorf("ask for the container's port: %w", err)
+	}
+	var addresses []string
+	if _, local := socketOfEngine(); local {
+		addresses = append(addresses, net.JoinHostPort("127.0.0.1", port.Port()))
+	}
+	if host, err := ctr.Host(ctx); err == nil {
+		addresses = append(addresses, net.JoinHostPort(host, port.Port()))
+	}
+	if ip, err := ctr.ContainerIP(ctx); err == nil && ip != "" {
+		addresses = append(addresses, net.JoinHostPort(ip, "5432"))
+	}
+	return addresses, nil
+}
+
+// socketOfEngine returns the engine's socket when it is on this machine.
+func socketOfEngine() (path string, local bool) {
+	host := os.Getenv("DOCKER_HOST")
+	if host == "" {
+		return "/var/run/docker.sock", true
+	}
+	return strings.CutPrefix(host, "unix://")
+}
+
 // findImage asks the engine, and does not wait for one that is not there.
 func findImage(ctx context.Context) (string, error) {
-	if host := os.Getenv("DOCKER_HOST"); host == "" || strings.HasPrefix(host, "unix://") {
-		socket := "/var/run/docker.sock"
-		if host != "" {
-			socket = strings.TrimPrefix(host, "unix://")
-		}
-		if _, err := os.Stat(socket); err != nil && host != "" {
+	if socket, local := socketOfEngine(); local && os.Getenv("DOCKER_HOST") != "" {
+		if _, err := os.Stat(socket); err != nil {
 			return "", fmt.Errorf("no Docker engine at %s: %w", socket, errNone)
 		}
 	}

@@ -45,6 +45,8 @@ func TestStartServerStopRemovesTheServer(t *testing.T) {
 	if os.Getenv("TEST_DATABASE_URL") != "" {
 		return // a server that is not ours stays
 	}
-	_, err = pgx.Connect(ctx, url)
+	soon, cancelSoon := context.WithTimeout(ctx, 3*time.Second)
+	defer cancelSoon()
+	_, err = pgx.Connect(soon, url)
 	require.Error(t, err)
 }

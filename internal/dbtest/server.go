@@ -96,29 +96,38 @@ func settings(opts Options) []string {
 	return args
 }
 
-// awaitReady waits until the server answers, or until ended reports why it never
-// will.
-func awaitReady(ctx context.Context, url string, ended func() error) error {
+// awaitReady returns the first of urls at which the server answers, or why it never
+// will: ended is asked after each round.
+func awaitReady(ctx context.Context, urls []string, ended func() error) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
 	defer cancel()
 	for {
-		attempt, done := context.WithTimeout(ctx, 5*time.Second)
-		conn, err := pgx.Connect(attempt, url)
-		if err == nil {
-			err = conn.Ping(attempt)
-			_ = conn.Close(attempt) // only asked whether it answers
-		}
-		done()
-		if err == nil {
-			return nil
+		var errs []error
+		for _, url := range urls {
+			err := answers(ctx, url)
+			if err == nil {
+				return url, nil
+			}
+			errs = append(errs, err)
 		}
 		if dead := ended(); dead != nil {
-			return dead
+			return "", errors.Join(append(errs, dead)...)
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("the server does not answer: %w", err)
+			return "", fmt.Errorf("the server does not answer: %w", errors.Join(errs...))
 		case <-time.After(20 * time.Millisecond):
 		}
 	}
+}
+
+func answers(ctx context.Context, url string) error {
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	conn, err := pgx.Connect(ctx, url)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = conn.Close(ctx) }() // only asked whether it answers
+	return conn.Ping(ctx)
 }

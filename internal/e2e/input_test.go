@@ -38,9 +38,9 @@ func inputServer(t *testing.T) *server {
 
 // problem is the part of application/problem+json that the table looks at.
 type problem struct {
-	Code      string
-	RequestID string
-	Errors    []struct{ Location, Message string }
+	Code      string                `json:"code"`
+	RequestID string                `json:"requestId"`
+	Errors    []client.ProblemFault `json:"errors"`
 }
 
 func (s *server) send(ctx context.Context, method, path, contentType, body string) (*http.Response, problem) {
@@ -52,7 +52,7 @@ func (s *server) send(ctx context.Context, method, path, contentType, body strin
 	}
 	res, err := http.DefaultClient.Do(req)
 	require.NoError(s.t, err)
-	defer res.Body.Close() //nolint:errcheck // read to the end
+	defer res.Body.Close()
 	text, err := io.ReadAll(res.Body)
 	require.NoError(s.t, err)
 	var p problem

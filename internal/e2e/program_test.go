@@ -46,7 +46,7 @@ func TestMain(m *testing.M) {
 func program(t *testing.T) string {
 	t.Helper()
 	binary.Do(func() {
-		if binary.dir, binary.err = os.MkdirTemp("", "parkinglot-e2e-"); binary.err != nil {
+		if binary.dir, binary.err = os.MkdirTemp("", "parkinglot-e2e-"); binary.err != nil { //nolint:usetesting // outlives the test that builds it
 			return
 		}
 		binary.path = filepath.Join(binary.dir, "parkinglot")
@@ -83,7 +83,8 @@ type process struct {
 
 // record is a line of the log.
 type record struct {
-	Level, Msg, Addr string
+	Msg  string `json:"msg"`
+	Addr string `json:"addr"`
 }
 
 // start runs the program in a folder of the test's own, with its environment kept out.
@@ -276,7 +277,7 @@ func (s *server) readiness() (int, string) {
 	if err != nil {
 		return 0, err.Error()
 	}
-	defer res.Body.Close() //nolint:errcheck // read to the end
+	defer res.Body.Close()
 	body, err := io.ReadAll(res.Body)
 	require.NoError(s.t, err)
 	return res.StatusCode, string(body)

@@ -46,9 +46,15 @@ type run struct {
 	until       int64 // mono ns at which it stopped counting; 0: it still does
 }
 
-// mono translates a wall-clock time to the monotonic clock of the run's machine.
+// mono translates a wall-clock time to the monotonic clock of the run's machine. A
+// record's wall clock is read after its monotonic one, and its process may be held
+// up in between: the smaller distance is the right one.
 func (r *run) mono(t time.Time) int64 {
-	return r.enter.MonoNS + t.Sub(wall(r.enter)).Nanoseconds()
+	apart := wall(r.enter).UnixNano() - r.enter.MonoNS
+	if r.exit != nil {
+		apart = min(apart, wall(r.exit).UnixNano()-r.exit.MonoNS)
+	}
+	return t.UnixNano() - apart
 }
 
 // Execution compares the executors' records of one pool with its trail, which
@@ -61,7 +67,7 @@ func Execution(l *Ledger, records []Record) ExecutionReport {
 	}
 	report.PeakUnits = peakRunning(l, runs)
 	report.Freed = freedToEntered(l, runs)
-	report.Arrival, report.Entry = startToEntered(l, runs)
+	report.Arrival, report.Entry = startToEntered(runs)
 	return report
 }
 
@@ -83,11 +89,11 @@ func matchRuns(l *Ledger, records []Record, report *ExecutionReport) []*run {
 		r := byKey[key]
 		switch {
 		case rec.Kind == attempts.RecordExit && (r == nil || r.exit != nil):
-			l.executionFault(rec, nil, "process %d left attempt %d, which it had not entered", rec.PID, rec.Attempt)
+			l.executionFaultf(rec, nil, "process %d left attempt %d, which it had not entered", rec.PID, rec.Attempt)
 		case rec.Kind == attempts.RecordExit:
 			r.exit = rec
 		case r != nil:
-			l.executionFault(rec, r.attempt, "attempt %d was executed twice, by processes %d and %d", rec.Attempt, r.enter.PID, rec.PID)
+			l.executionFaultf(rec, r.attempt, "attempt %d was executed twice, by processes %d and %d", rec.Attempt, r.enter.PID, rec.PID)
 		default:
 			r = &run{enter: rec, attempt: started[key]}
 			byKey[key] = r
@@ -96,7 +102,7 @@ func matchRuns(l *Ledger, records []Record, report *ExecutionReport) []*run {
 	}
 	for _, a := range l.Attempts {
 		if a.EndKind == domain.EventComplete && a.EndCode != domain.ReasonForced && byKey[runKey{a.TaskID, a.Number}] == nil {
-			l.executionFault(&Record{Task: a.TaskID}, a, "attempt %d completed and no executor entered it", a.Number)
+			l.executionFaultf(&Record{Task: a.TaskID}, a, "attempt %d completed and no executor entered it", a.Number)
 		}
 	}
 	report.Runs, report.Processes = len(runs), len(pids)
@@ -107,9 +113,9 @@ func matchRuns(l *Ledger, records []Record, report *ExecutionReport) []*run {
 // went on after that.
 func (r *run) settle(l *Ledger, report *ExecutionReport) {
 	if r.attempt == nil {
-		l.executionFault(r.enter, nil, "process %d executed attempt %d, which the trail never started", r.enter.PID, r.enter.Attempt)
+		l.executionFaultf(r.enter, nil, "process %d executed attempt %d, which the trail never started", r.enter.PID, r.enter.Attempt)
 	} else if r.attempt.Units != r.enter.Units {
-		l.executionFault(r.enter, r.attempt, "it ran with %d units, its start took %d", r.enter.Units, r.attempt.Units)
+		l.executionFaultf(r.enter, r.attempt, "it ran with %d units, its start took %d", r.enter.Units, r.attempt.Units)
 	}
 	if r.exit != nil {
 		r.until = r.exit.MonoNS
@@ -130,7 +136,7 @@ func (r *run) settle(l *Ledger, report *ExecutionReport) {
 	}
 	if byItsExecutor(r.attempt) {
 		if overlap > settleSkew {
-			l.executionFault(r.exit, r.attempt, "it was settled %s before its executor left", Brief(overlap))
+			l.executionFaultf(r.exit, r.attempt, "it was settled %s before its executor left", Brief(overlap))
 		}
 		return
 	}
@@ -188,7 +194,7 @@ func peakRunning(l *Ledger, runs []*run) domain.Units {
 		sum = sum.Add(e.r.enter.Units)
 		peak = max(peak, sum)
 		if limit := limitOf(e.r, l); sum > limit && sum > widest(running, l) {
-			l.executionFault(e.r.enter, e.r.attempt, "its entry made %d units run at once, max_units is %d", sum, limit)
+			l.executionFaultf(e.r.enter, e.r.attempt, "its entry made %d units run at once, max_units is %d", sum, limit)
 		}
 	}
 	return peak
@@ -211,7 +217,7 @@ func widest(running map[*run]bool, l *Ledger) domain.Units {
 	return most
 }
 
-func (l *Ledger) executionFault(rec *Record, a *Attempt, format string, args ...any) {
+func (l *Ledger) executionFaultf(rec *Record, a *Attempt, format string, args ...any) {
 	v := Violation{
 		Promise: PromiseExecution, Source: l.Source, TaskID: rec.Task, Message: fmt.Sprintf(format, args...),
 	}

@@ -108,6 +108,20 @@ func TestExecutionFindsPlantedViolations(t *testing.T) {
 	}
 }
 
+// TestExecutionForgivesAProcessHeldUp: between reading its two clocks for the
+// record of the entry, a minute passed.
+func TestExecutionForgivesAProcessHeldUp(t *testing.T) {
+	t.Parallel()
+	l, found := replay(handover(), 10)
+	var log logOf
+	log.run("a", 1, 8, 2.5, 4.5)
+	log.run("b", 1, 8, 6.25, 6.5)
+	log[0].WallUS += time.Minute.Microseconds()
+	report := history.Execution(l, log)
+	require.Empty(t, found.Kept)
+	require.Empty(t, report.Overlap)
+}
+
 // TestExecutionReportsWorkPastItsLoss: a frozen process goes on with what the
 // trail has given up. That is reported in seconds, and is no over-capacity.
 func TestExecutionReportsWorkPastItsLoss(t *testing.T) {

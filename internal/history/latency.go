@@ -55,8 +55,8 @@ type giving struct {
 }
 
 // freedUnits lists when attempts gave their units up, in order: when their
-// executor left, else when the trail ended them, told by the clock of any run.
-func freedUnits(l *Ledger, any *run, byAttempt map[*Attempt]*run) []giving {
+// executor left, else when the trail ended them, told by the clock of a run.
+func freedUnits(l *Ledger, clock *run, byAttempt map[*Attempt]*run) []giving {
 	var freed []giving
 	for _, a := range l.Attempts {
 		r := byAttempt[a]
@@ -64,7 +64,7 @@ func freedUnits(l *Ledger, any *run, byAttempt map[*Attempt]*run) []giving {
 		case r != nil && r.until != 0:
 			freed = append(freed, giving{r.until, a.Units})
 		case r == nil && a.End != 0:
-			freed = append(freed, giving{any.mono(a.EndAt), a.Units})
+			freed = append(freed, giving{clock.mono(a.EndAt), a.Units})
 		}
 	}
 	slices.SortStableFunc(freed, func(a, b giving) int { return compareInt(a.at, b.at) })
@@ -73,7 +73,7 @@ func freedUnits(l *Ledger, any *run, byAttempt map[*Attempt]*run) []giving {
 
 // startToEntered measures how soon a started task is in its executor: from its
 // submit for those that started on arrival, and from the start for all.
-func startToEntered(l *Ledger, runs []*run) (arrival, entry Percentiles) {
+func startToEntered(runs []*run) (arrival, entry Percentiles) {
 	var fromSubmit, fromStart []time.Duration
 	for _, r := range runs {
 		a := r.attempt

@@ -140,12 +140,12 @@ func (l *Ledger) sequence(e *domain.Event) {
 	switch {
 	case e.Seq == l.last+1:
 	case e.Seq > l.last:
-		l.fault(e, PromiseSequence, "events %d to %d are missing before it", l.last+1, e.Seq-1)
+		l.faultf(e, PromiseSequence, "events %d to %d are missing before it", l.last+1, e.Seq-1)
 	default:
-		l.fault(e, PromiseSequence, "it comes after event %d", l.last)
+		l.faultf(e, PromiseSequence, "it comes after event %d", l.last)
 	}
 	if e.At.Before(l.lastAt) {
-		l.fault(e, PromiseSequence, "its time %s is before that of the event before it, %s",
+		l.faultf(e, PromiseSequence, "its time %s is before that of the event before it, %s",
 			e.At.Format(time.RFC3339Nano), l.lastAt.Format(time.RFC3339Nano))
 	}
 	l.last, l.lastAt = max(l.last, e.Seq), e.At
@@ -161,7 +161,7 @@ func (l *Ledger) addUp(e *domain.Event) {
 		l.sum = l.sum.Sub(e.Units)
 	}
 	if !l.partial && l.sum != l.active {
-		l.fault(e, PromiseUnits, "adding up the trail gives %d units in use, the live attempts have %d", l.sum, l.active)
+		l.faultf(e, PromiseUnits, "adding up the trail gives %d units in use, the live attempts have %d", l.sum, l.active)
 		l.sum = l.active
 	}
 }
@@ -211,7 +211,7 @@ func (l *Ledger) counter(name string, counter, sum int64) {
 	}
 }
 
-func (l *Ledger) fault(e *domain.Event, p Promise, format string, args ...any) {
+func (l *Ledger) faultf(e *domain.Event, p Promise, format string, args ...any) {
 	l.findings.Add(Violation{
 		Promise: p, Source: l.Source, TaskID: e.TaskID, Seq: e.Seq,
 		Message: string(e.Kind) + ": " + fmt.Sprintf(format, args...),

@@ -29,7 +29,7 @@ func ReadRecordFiles(paths []string) ([]Record, error) {
 }
 
 func readRecordFile(path string) ([]Record, error) {
-	file, err := os.Open(path) //nolint:gosec // the operator names the file
+	file, err := os.Open(path)
 	if err != nil {
 		return nil, err
 	}

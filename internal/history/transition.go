@@ -48,7 +48,7 @@ func (l *Ledger) transition(e *domain.Event) {
 	case domain.EventSubmit, domain.EventCancel:
 	case domain.EventRefused:
 		if s.live != nil && s.live.Number == e.Attempt {
-			l.fault(e, PromiseAttempt, "a result of attempt %d was refused while it was the live one", e.Attempt)
+			l.faultf(e, PromiseAttempt, "a result of attempt %d was refused while it was the live one", e.Attempt)
 		}
 	case domain.EventStart:
 		l.start(e, s)
@@ -75,7 +75,7 @@ func (l *Ledger) submissionOf(e *domain.Event) *submission {
 		if s != nil {
 			number = s.number + 1
 			if s.status != domain.StatusRejected {
-				l.fault(e, PromiseLifecycle, "the id was submitted again while its task is %s", s.status)
+				l.faultf(e, PromiseLifecycle, "the id was submitted again while its task is %s", s.status)
 			}
 		}
 		if l.partial && e.Submission > number {
@@ -91,12 +91,12 @@ func (l *Ledger) submissionOf(e *domain.Event) *submission {
 			l.unknown(e)
 			return nil
 		}
-		l.fault(e, PromiseLifecycle, "the task was never submitted")
+		l.faultf(e, PromiseLifecycle, "the task was never submitted")
 		s = &submission{number: max(1, e.Submission), status: domain.StatusSubmitted, submit: e.Seq, submitAt: e.At}
 		l.tasks[e.TaskID] = s
 	}
 	if e.Submission != 0 && e.Submission != s.number {
-		l.fault(e, PromiseLifecycle, "it names submission %d, the newest is %d", e.Submission, s.number)
+		l.faultf(e, PromiseLifecycle, "it names submission %d, the newest is %d", e.Submission, s.number)
 	}
 	return s
 }
@@ -123,13 +123,13 @@ func (l *Ledger) unknown(e *domain.Event) {
 // start takes units for a new attempt.
 func (l *Ledger) start(e *domain.Event, s *submission) {
 	if s.live != nil {
-		l.fault(e, PromiseAttempt, "attempt %d starts while attempt %d is live", e.Attempt, s.live.Number)
+		l.faultf(e, PromiseAttempt, "attempt %d starts while attempt %d is live", e.Attempt, s.live.Number)
 	}
 	if e.Attempt != s.attempts+1 {
-		l.fault(e, PromiseAttempt, "attempt %d starts after %d attempts", e.Attempt, s.attempts)
+		l.faultf(e, PromiseAttempt, "attempt %d starts after %d attempts", e.Attempt, s.attempts)
 	}
 	if e.Units < 1 {
-		l.fault(e, PromiseUnits, "it takes %d units", e.Units)
+		l.faultf(e, PromiseUnits, "it takes %d units", e.Units)
 	}
 	l.become(e, s, domain.StatusRunning)
 	s.attempts = e.Attempt
@@ -144,7 +144,7 @@ func (l *Ledger) start(e *domain.Event, s *submission) {
 	l.Attempts = append(l.Attempts, s.live)
 	l.active = l.active.Add(e.Units)
 	if l.active > l.limit {
-		l.fault(e, PromiseCapacity, "it takes %d units and makes %d in use, max_units is %d", e.Units, l.active, l.limit)
+		l.faultf(e, PromiseCapacity, "it takes %d units and makes %d in use, max_units is %d", e.Units, l.active, l.limit)
 	}
 }
 
@@ -152,14 +152,14 @@ func (l *Ledger) start(e *domain.Event, s *submission) {
 func (l *Ledger) end(e *domain.Event, s *submission) {
 	next, known := becomes(e.Kind)
 	if !known {
-		l.fault(e, PromiseLifecycle, "nothing is known of this kind of event")
+		l.faultf(e, PromiseLifecycle, "nothing is known of this kind of event")
 		return
 	}
 	if e.Status != "" && e.Status != next {
-		l.fault(e, PromiseLifecycle, "it says that the task is %s", e.Status)
+		l.faultf(e, PromiseLifecycle, "it says that the task is %s", e.Status)
 	}
 	if s.status.Terminal() {
-		l.fault(e, PromiseLifecycle, "the task had already ended as %s", s.status)
+		l.faultf(e, PromiseLifecycle, "the task had already ended as %s", s.status)
 		return
 	}
 	switch e.Kind {
@@ -177,14 +177,14 @@ func (l *Ledger) end(e *domain.Event, s *submission) {
 func (l *Ledger) endAttempt(e *domain.Event, s *submission) {
 	a := s.live
 	if a == nil {
-		l.fault(e, PromiseAttempt, "attempt %d is not live, the task is %s", e.Attempt, s.status)
+		l.faultf(e, PromiseAttempt, "attempt %d is not live, the task is %s", e.Attempt, s.status)
 		return
 	}
 	if e.Attempt != a.Number {
-		l.fault(e, PromiseAttempt, "it ends attempt %d, the live one is %d", e.Attempt, a.Number)
+		l.faultf(e, PromiseAttempt, "it ends attempt %d, the live one is %d", e.Attempt, a.Number)
 	}
 	if e.Units != a.Units {
-		l.fault(e, PromiseUnits, "it gives %d units back, the attempt took %d", e.Units, a.Units)
+		l.faultf(e, PromiseUnits, "it gives %d units back, the attempt took %d", e.Units, a.Units)
 	}
 	a.End, a.EndAt, a.EndKind, a.EndCode = e.Seq, e.At, e.Kind, e.Reason.Code
 	s.live = nil
@@ -198,7 +198,7 @@ func (l *Ledger) become(e *domain.Event, s *submission, next domain.Status) {
 		return
 	}
 	if !s.status.CanBecome(next) {
-		l.fault(e, PromiseLifecycle, "a task that is %s cannot become %s", s.status, next)
+		l.faultf(e, PromiseLifecycle, "a task that is %s cannot become %s", s.status, next)
 	}
 	l.count(s.status, -1)
 	s.status = next
@@ -213,7 +213,7 @@ func (l *Ledger) become(e *domain.Event, s *submission, next domain.Status) {
 		s.end, s.endAt = e.Seq, e.At
 		l.Outcomes[next]++
 		if s.live != nil {
-			l.fault(e, PromiseAttempt, "the task ended while attempt %d is live", s.live.Number)
+			l.faultf(e, PromiseAttempt, "the task ended while attempt %d is live", s.live.Number)
 		}
 	}
 }
@@ -244,14 +244,14 @@ type poolChange struct {
 func (l *Ledger) change(e *domain.Event) {
 	c, err := parseChange(e)
 	if err != nil {
-		l.fault(e, PromiseSequence, "its detail cannot be read: %v", err)
+		l.faultf(e, PromiseSequence, "its detail cannot be read: %v", err)
 		return
 	}
 	if c.MaxUnits == nil {
 		return
 	}
 	if c.From.MaxUnits != nil && *c.From.MaxUnits != l.limit {
-		l.fault(e, PromiseCapacity, "it changes max_units from %d, the trail had %d", *c.From.MaxUnits, l.limit)
+		l.faultf(e, PromiseCapacity, "it changes max_units from %d, the trail had %d", *c.From.MaxUnits, l.limit)
 	}
 	l.limit = *c.MaxUnits
 }

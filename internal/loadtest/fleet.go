@@ -54,7 +54,7 @@ const poolID = domain.PoolID("load")
 // Build builds the program into dir and returns the path of the binary.
 func Build(ctx context.Context, dir string) (string, error) {
 	binary := filepath.Join(dir, "parkinglot")
-	build := exec.CommandContext(ctx, "go", "build", "-o", binary, "github.com/parkinglot/parkinglot/cmd/parkinglot") //nolint:gosec // dir is the caller's
+	build := exec.CommandContext(ctx, "go", "build", "-o", binary, "github.com/parkinglot/parkinglot/cmd/parkinglot")
 	if out, err := build.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("build the program: %w\n%s", err, out)
 	}
@@ -125,7 +125,7 @@ func (f *fleet) addresses() []string {
 // stop asks every server to drain and waits for all. A server that does not exit
 // with 0 is an error that shows its last lines.
 func (f *fleet) stop() error {
-	var errs []error
+	errs := make([]error, 0, len(f.processes))
 	for _, p := range f.processes {
 		_ = p.cmd.Process.Signal(syscall.SIGTERM) // one that has ended already is told by its exit
 	}
@@ -155,7 +155,7 @@ const (
 // startProcess starts a server and waits until it serves. Its standard error is
 // its log, JSON lines; the one that says "serving" names the address.
 func startProcess(ctx context.Context, binary string, args []string, records string) (*process, error) {
-	p := &process{cmd: exec.Command(binary, args...), exited: make(chan error, 1)} //nolint:gosec,noctx // ended by stop, which lets it drain
+	p := &process{cmd: exec.Command(binary, args...), exited: make(chan error, 1)} //nolint:noctx // ended by stop, which lets it drain
 	p.cmd.Env = append(os.Environ(), attempts.RecordVariable+"="+records)
 	log, err := p.cmd.StderrPipe()
 	if err != nil {
@@ -185,7 +185,10 @@ func startProcess(ctx context.Context, binary string, args []string, records str
 func (p *process) read(log io.Reader, serving chan<- string) {
 	lines := bufio.NewScanner(log)
 	for lines.Scan() {
-		var entry struct{ Msg, Addr string }
+		var entry struct {
+			Msg  string `json:"msg"`
+			Addr string `json:"addr"`
+		}
 		if json.Unmarshal(lines.Bytes(), &entry) == nil && entry.Msg == "serving" {
 			select {
 			case serving <- entry.Addr:

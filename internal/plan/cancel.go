@@ -20,10 +20,7 @@ func (t *turn) cancel(c *Cancel) Answer {
 		if r.t.CancelAsked != nil {
 			break
 		}
-		t.move(r, record{kind: domain.EventCancel, actor: c.Actor}, func(task *domain.Task) {
-			at := t.now
-			task.CancelAsked = &at
-		})
+		t.move(r, record{kind: domain.EventCancel, actor: c.Actor}, func(task *domain.Task) { task.CancelAsked = t.at })
 		t.stopping = append(t.stopping, *r.t)
 	}
 	return Answer{Task: r.t}

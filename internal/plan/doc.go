@@ -17,9 +17,10 @@
 // is in front, so what may pass it is bounded by MaxOvertakes for each task that
 // was ahead of it, and one times that for itself.
 //
-// Limits: one turn sees at most CandidateLimit queued tasks of each lane. It
-// never starts past tasks that it has not read unless one that it has read holds
-// them up as well; Decisions.Again asks for the next page.
+// Limits: one turn sees at most CandidateLimit queued tasks of each lane. Past the
+// part of a lane that was read it starts only tasks of a class whose first blocked
+// task it has read, so that every pass is counted; Decisions.Again asks for the next
+// page.
 //
 // Non-goals: timeouts of attempts (who runs an attempt ends it), leases of web
 // pools (the lease is the start; Turn starts nothing there), and estimates.

@@ -13,13 +13,18 @@ import (
 // nothing else writes a counter, an event or a message of a task.
 type ledger struct {
 	now      time.Time
+	at       *time.Time // now, for the rows; shared, because nobody writes through it
 	pool     domain.Pool
 	counters domain.Counters
 	accounts map[domain.Tenant]*account
 	rows     map[domain.JobID]*row // every row that a request or a timer named
 
-	inserted []*row // new, in the order of acceptance
+	// inserted are the new rows in the order of acceptance, new their tasks: made once
+	// with room for all, because rows and answers point into it.
+	inserted []row
+	new      []domain.Task
 	touched  []*row // stored before, changed in this turn
+	expected int    // about so many stored rows are named
 
 	events    []domain.Event
 	messages  []domain.Message
@@ -60,8 +65,14 @@ type record struct {
 	detail []byte
 }
 
-func newLedger(snap *Snapshot) *ledger {
+// newLedger opens the books of a turn with at most so many submissions, and about
+// so many requests in all.
+func newLedger(snap *Snapshot, submits, requests int) *ledger {
 	l := &ledger{
+		inserted:    make([]row, 0, submits),
+		new:         make([]domain.Task, 0, submits),
+		events:      make([]domain.Event, 0, 2*requests),
+		expected:    requests - submits + len(snap.Due) + len(snap.Rested),
 		now:         snap.Now.UTC().Truncate(time.Microsecond),
 		pool:        snap.Pool,
 		counters:    snap.Counters,
@@ -71,6 +82,8 @@ func newLedger(snap *Snapshot) *ledger {
 	if l.now.Before(l.counters.At) {
 		l.now = l.counters.At
 	}
+	at := l.now
+	l.at = &at
 	accounts := make([]account, 0, len(snap.Tenants))
 	for tenant, usage := range snap.Tenants {
 		usage.Tenant = tenant
@@ -98,7 +111,7 @@ func (l *ledger) adopt(t *domain.Task) *row {
 		return r
 	}
 	if l.rows == nil {
-		l.rows = make(map[domain.JobID]*row)
+		l.rows = make(map[domain.JobID]*row, l.expected)
 	}
 	r := &row{t: t, fromStatus: t.Status, fromAttempt: t.Attempt}
 	l.rows[t.JobID] = r
@@ -106,10 +119,10 @@ func (l *ledger) adopt(t *domain.Task) *row {
 }
 
 // insert takes a new task into the books.
-func (l *ledger) insert(t *domain.Task) *row {
-	r := &row{t: t, isNew: true}
-	l.inserted = append(l.inserted, r)
-	return r
+func (l *ledger) insert(t domain.Task) *row {
+	l.new = append(l.new, t)
+	l.inserted = append(l.inserted, row{t: &l.new[len(l.new)-1], isNew: true})
+	return &l.inserted[len(l.inserted)-1]
 }
 
 // touch notes that the row must be written.
@@ -139,8 +152,7 @@ func (l *ledger) move(r *row, rec record, change func(t *domain.Task)) {
 		t.RiverJobID, t.Holder = 0, ""
 	}
 	if t.Status.Terminal() && !from.Terminal() {
-		at := l.now
-		t.FinishedAt = &at
+		t.FinishedAt = l.at
 		l.ended = append(l.ended, r)
 	}
 	if rec.kind != "" {

@@ -10,8 +10,8 @@ import "github.com/parkinglot/parkinglot/internal/domain"
 // CodeConflict and not audited.
 func (t *turn) lose(l *Lost) Answer {
 	r := t.held(l.Ref)
-	if r == nil {
-		return unknownJob(l.Ref)
+	if r == nil || l.Ref.Attempt < 1 || l.Ref.Attempt > r.t.Attempt {
+		return unknownAttempt(l.Ref)
 	}
 	if !live(r.t, l.Ref) {
 		return Answer{Task: r.t, Err: notLive(r.t, l.Ref, "it cannot be lost")}

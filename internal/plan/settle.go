@@ -11,8 +11,8 @@ import (
 // a late result is refused and audited, a repeated one is answered again.
 func (t *turn) settle(s *Settle) Answer {
 	r := t.held(s.Ref)
-	if r == nil {
-		return unknownJob(s.Ref)
+	if r == nil || s.Ref.Attempt < 1 || s.Ref.Attempt > r.t.Attempt {
+		return unknownAttempt(s.Ref)
 	}
 	if !live(r.t, s.Ref) {
 		if repeats(r.t, s) {
@@ -230,8 +230,9 @@ func deadlinePassed() domain.Reason {
 // passed reports whether a deadline has been reached at now.
 func passed(deadline *time.Time, now time.Time) bool { return deadline != nil && !deadline.After(now) }
 
-func unknownJob(ref domain.Ref) Answer {
-	return Answer{Err: domain.Errorf(domain.CodeUnknownTask, "there is no job %d in pool %q", ref.JobID, ref.PoolID)}
+// unknownAttempt answers a reference that was never given out.
+func unknownAttempt(ref domain.Ref) Answer {
+	return Answer{Err: domain.Errorf(domain.CodeUnknownTask, "there was no attempt %d of job %d in pool %q", ref.Attempt, ref.JobID, ref.PoolID)}
 }
 
 func notLive(t *domain.Task, ref domain.Ref, consequence string) *domain.Error {

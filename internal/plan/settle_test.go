@@ -307,6 +307,8 @@ func TestSettleOfNobody(t *testing.T) {
 	d := l.turn(plan.Requests{Settles: []plan.Settle{
 		{Ref: domain.Ref{PoolID: "llm", JobID: 9, Attempt: 1}, Verdict: plan.VerdictCompleted},
 		{Ref: domain.Ref{PoolID: "other", JobID: 1, Attempt: 1}, Verdict: plan.VerdictCompleted},
+		{Ref: domain.Ref{PoolID: "llm", JobID: 1, Attempt: 2}, Verdict: plan.VerdictCompleted},
+		{Ref: domain.Ref{PoolID: "llm", JobID: 1}, Verdict: plan.VerdictCompleted},
 	}})
 	for _, answer := range d.Answers.Settles {
 		require.Equal(t, domain.CodeUnknownTask, answer.Err.Code)
@@ -368,7 +370,7 @@ func TestLostIsFenced(t *testing.T) {
 		}
 		codes = append(codes, answer.Err.Code)
 	}
-	require.Equal(t, []domain.Code{domain.CodeConflict, domain.CodeConflict, domain.CodeUnknownTask, "", domain.CodeConflict}, codes)
+	require.Equal(t, []domain.Code{domain.CodeConflict, domain.CodeUnknownTask, domain.CodeUnknownTask, "", domain.CodeConflict}, codes)
 	require.Len(t, d.Events, 1, "a second observer is no late result")
 }
 

@@ -162,8 +162,7 @@ func (t *turn) run(r *row) {
 		t.charge(r.t)
 	}
 	t.move(r, record{kind: domain.EventStart}, func(task *domain.Task) {
-		at := t.now
-		task.Status, task.Reason, task.StartedAt, task.NotBefore = domain.StatusRunning, domain.Reason{}, &at, nil
+		task.Status, task.Reason, task.StartedAt, task.NotBefore = domain.StatusRunning, domain.Reason{}, t.at, nil
 		task.Attempt++
 		task.MaxAttempts = max(task.MaxAttempts, task.Attempt)
 		task.Holder, task.RiverJobID = "", 0

@@ -151,12 +151,13 @@ func (t *turn) full(task *domain.Task) *domain.Error {
 // rejected row of the same id, if there is one.
 func (t *turn) newRow(s *Submit, known *row) *row {
 	t.counters.JobSeq++
-	task := &domain.Task{
+	r := t.insert(domain.Task{
 		PoolID: t.pool.PoolID, JobID: domain.JobID(t.counters.JobSeq), TaskID: s.TaskID, Submission: 1, BodyHash: s.BodyHash,
 		Tenant: s.Tenant, Requested: s.Priority, Kind: cmp.Or(s.Kind, t.pool.ResourceKind), Units: s.Units,
 		Status: domain.StatusSubmitted, MaxAttempts: t.maxAttempts(s), Executor: cmp.Or(s.Executor, DefaultExecutor),
 		Timeout: t.timeout(s), CreatedAt: t.now, Mailbox: s.Mailbox, Labels: s.Labels, Payload: s.Payload,
-	}
+	})
+	task := r.t
 	if s.Deadline != nil {
 		deadline := s.Deadline.UTC().Truncate(time.Microsecond)
 		task.Deadline = &deadline
@@ -165,7 +166,6 @@ func (t *turn) newRow(s *Submit, known *row) *row {
 		task.Submission = known.t.Submission + 1
 	}
 	t.classify(task)
-	r := t.insert(task)
 	if t.known == nil {
 		t.known = make(map[domain.TaskID]*row, len(t.req.Submits))
 	}

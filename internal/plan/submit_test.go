@@ -176,7 +176,7 @@ func TestPoolWithoutListTakesAnyExecutor(t *testing.T) {
 
 func TestKnownIDComesFirst(t *testing.T) {
 	t.Parallel()
-	first := func(s *plan.Submit) { s.Deadline = ptr(epoch.Add(time.Minute)) }
+	first := func(s *plan.Submit) { s.Deadline = new(epoch.Add(time.Minute)) }
 	for name, prepare := range map[string]func(l *lot){
 		"running":   func(*lot) {},
 		"completed": func(l *lot) { l.settle("a", plan.VerdictCompleted) },
@@ -186,7 +186,7 @@ func TestKnownIDComesFirst(t *testing.T) {
 		"pool disabled":     func(l *lot) { l.setState(domain.PoolDisabled) },
 		"pool without room": func(l *lot) { l.setUnits(0) },
 		"queue full": func(l *lot) {
-			l.change(plan.PoolChange{MaxQueueDepth: ptr(int64(0))})
+			l.change(plan.PoolChange{MaxQueueDepth: new(int64(0))})
 			l.submit(task("x", 9))
 		},
 	} {
@@ -324,5 +324,3 @@ func TestWorkerPoolsHaveNoHolderYet(t *testing.T) {
 	l.requireStatus(domain.StatusRunning, "a")
 	require.Empty(t, l.task("a").Holder)
 }
-
-func ptr[T any](v T) *T { return &v }

@@ -32,7 +32,7 @@ type turn struct {
 // every fault), CodeTaskExists, the codes of a rejection, CodeUnknownTask,
 // CodeTaskFinal and CodeConflict.
 func Turn(snap Snapshot, req *Requests) Decisions {
-	t := &turn{ledger: newLedger(&snap), snap: &snap, req: req}
+	t := &turn{ledger: newLedger(&snap, len(req.Submits), req.Len()), snap: &snap, req: req}
 	a := Answers{
 		Settles: make([]Answer, len(req.Settles)),
 		Losts:   make([]Answer, len(req.Losts)),
@@ -74,7 +74,7 @@ func (t *turn) decisions(a Answers) Decisions {
 		Stopping: t.stopping,
 		Started:  tasks(t.started),
 		Ended:    tasks(t.ended),
-		Inserted: tasks(t.inserted),
+		Inserted: t.new,
 		Changed:  t.changes(),
 	}
 	d.RiverDone = t.riverDone
@@ -116,17 +116,17 @@ func (t *turn) nextDue() *time.Time {
 			next = at
 		}
 	}
-	consider := func(r *row) {
-		if r.t.Status == domain.StatusQueued {
-			earlier(r.t.Deadline)
-			earlier(r.t.NotBefore)
+	consider := func(task *domain.Task) {
+		if task.Status == domain.StatusQueued {
+			earlier(task.Deadline)
+			earlier(task.NotBefore)
 		}
 	}
-	for _, r := range t.inserted {
-		consider(r)
+	for i := range t.new {
+		consider(&t.new[i])
 	}
 	for _, r := range t.touched {
-		consider(r)
+		consider(r.t)
 	}
 	return next
 }

@@ -26,9 +26,7 @@ func (r *run) collect(ctx context.Context, tenant domain.Tenant) error {
 			r.API.ReadMailbox(ctx, string(tenant), key, params, client.Address(string(tenant), key)))
 		if err != nil {
 			// The server may be down for a while; the cursor knows where to go on.
-			if sleepUntil(ctx, time.Now().Add(leastPause)) != nil {
-				return nil
-			}
+			rest(ctx, leastPause)
 			continue
 		}
 		for i := range page.Messages {
@@ -82,11 +80,15 @@ func (r *run) done() bool {
 	return r.sent && len(r.open) == 0
 }
 
+// rest sleeps for a while, or until ctx ends, which its caller looks at.
+func rest(ctx context.Context, d time.Duration) { _ = sleepUntil(ctx, time.Now().Add(d)) }
+
 // watch gives up when outcomes stay away although the pool is idle.
 func (r *run) watch(ctx context.Context) error {
 	for {
-		if sleepUntil(ctx, time.Now().Add(stillness/4)) != nil {
-			return nil
+		rest(ctx, stillness/4)
+		if ctx.Err() != nil {
+			return nil //nolint:nilerr // everything has ended
 		}
 		r.mu.Lock()
 		still, open := r.sent && time.Since(r.news) > stillness, len(r.open)

@@ -2,9 +2,9 @@ package replay
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
+	"strconv"
 	"sync"
 	"time"
 
@@ -190,13 +190,12 @@ func (r *run) taskID(i int) string { return fmt.Sprintf("%s-%06d", r.RunID, i+1)
 // whose answer was lost is no second task.
 func (r *run) submission(i int, a Arrival) client.TaskSubmission {
 	const slack = time.Minute // beyond what the sleep executor takes
-	payload, _ := json.Marshal(map[string]int64{"durationMs": a.Duration.Milliseconds()})
 	body := client.TaskSubmission{
 		TaskID: r.taskID(i), Tenant: string(a.Tenant), Priority: client.TaskSubmissionPriority(a.Priority.String()),
 		ResourceCost: client.ResourceCost{Units: int64(a.Units)},
 		TimeoutSecs:  (a.Duration + slack).Seconds(),
 		MailboxKey:   &client.MailboxKey{Tenant: string(a.Tenant), UserID: r.RunID},
-		Payload:      payload,
+		Payload:      []byte(`{"durationMs":` + strconv.FormatInt(a.Duration.Milliseconds(), 10) + `}`),
 		Labels:       map[string]string{"replay": r.RunID},
 	}
 	if a.Deadline > 0 {

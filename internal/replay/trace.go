@@ -1,6 +1,7 @@
 package replay
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -71,7 +72,7 @@ func Parse(format Format, in io.Reader, rules Rules) (Trace, error) {
 		return Trace{}, err
 	}
 	if len(arrivals) == 0 {
-		return Trace{}, fmt.Errorf("the trace has no tasks")
+		return Trace{}, errors.New("the trace has no tasks")
 	}
 	return NewTrace(arrivals, rules.MaxUnits), nil
 }

@@ -17,7 +17,7 @@ import (
 	"github.com/parkinglot/parkinglot/workers"
 )
 
-type opener = func(t *testing.T, change ...func(*domain.Pool)) *site
+type opener = func(t testing.TB, change ...func(*domain.Pool)) *site
 
 func attemptsOf(n int) func(*domain.Pool) {
 	return func(p *domain.Pool) { p.MaxAttempts = n }
@@ -186,7 +186,7 @@ func TestDrainLetsRunningWorkFinish(t *testing.T) {
 		<-entered
 		ctx, cancel := context.WithTimeout(t.Context(), soon)
 		defer cancel()
-		require.NoError(t, p.Scheduler.Drain(ctx))
+		require.NoError(t, p.Drain(ctx))
 		require.NoError(t, p.drain(ctx))
 		require.Zero(t, p.runner.Len())
 		task := s.ended(t, "t")
@@ -211,7 +211,7 @@ func TestDrainHandsBackWhatIsTooLong(t *testing.T) {
 		require.NoError(t, <-cause)
 		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 		defer cancel()
-		require.NoError(t, first.Scheduler.Drain(t.Context()))
+		require.NoError(t, first.Drain(t.Context()))
 		require.NoError(t, first.drain(ctx))
 		require.ErrorIs(t, <-cause, workers.ErrHandBack)
 		task := s.until(t, "t", func(task domain.Task) bool { return task.Status == domain.StatusQueued })

@@ -13,12 +13,15 @@ import (
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
+	"github.com/parkinglot/parkinglot/internal/dbtest"
 	"github.com/parkinglot/parkinglot/internal/domain"
 	"github.com/parkinglot/parkinglot/internal/plan"
 	"github.com/parkinglot/parkinglot/internal/runtime/attempts"
 	"github.com/parkinglot/parkinglot/internal/runtime/native"
+	"github.com/parkinglot/parkinglot/internal/runtime/riverrt"
 	"github.com/parkinglot/parkinglot/internal/scheduler"
 	"github.com/parkinglot/parkinglot/internal/store"
+	"github.com/parkinglot/parkinglot/internal/store/postgres"
 	"github.com/parkinglot/parkinglot/internal/store/sqlite"
 	"github.com/parkinglot/parkinglot/workers"
 )
@@ -31,7 +34,8 @@ const (
 // site is a backend with one pool on it, and how a process runs its tasks.
 type site struct {
 	st     store.Store
-	launch func(t *testing.T, p *process)
+	db     dbtest.DB // on Postgres
+	launch func(t testing.TB, p *process)
 }
 
 // process is a scheduler and a runtime in this process.
@@ -41,22 +45,42 @@ type process struct {
 	runner *attempts.Runner
 	worker store.Worker
 	opts   scheduler.Options
+	// begin starts to fetch, where the runtime does; nil: nothing to do.
+	begin func(ctx context.Context) error
 	// drain gives back what runs when ctx ends and stops the runtime.
 	drain func(ctx context.Context) error
 	// stop ends the process like SIGTERM without any grace.
 	stop func()
 }
 
+const inMemory = "native in memory"
+
 // runtimes are the sites that every test of the suite runs on.
-func runtimes() map[string]func(t *testing.T, change ...func(*domain.Pool)) *site {
-	return map[string]func(*testing.T, ...func(*domain.Pool)) *site{
-		"native": onMemory,
+func runtimes() map[string]func(t testing.TB, change ...func(*domain.Pool)) *site {
+	return map[string]func(testing.TB, ...func(*domain.Pool)) *site{
+		inMemory:             onMemory,
+		"native on Postgres": onPostgres(domain.RuntimeNative, launchNative),
+		"worker":             onPostgres(domain.RuntimeWorker, launchWorker),
 	}
 }
 
-func everywhere(t *testing.T, test func(t *testing.T, open func(t *testing.T, change ...func(*domain.Pool)) *site)) {
+func everywhere(t *testing.T, test func(t *testing.T, open opener)) {
 	t.Helper()
 	for name, open := range runtimes() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test(t, open)
+		})
+	}
+}
+
+// onlyOnPostgres leaves memory out, which has no connections to break.
+func onlyOnPostgres(t *testing.T, test func(t *testing.T, open opener)) {
+	t.Helper()
+	for name, open := range runtimes() {
+		if name == inMemory {
+			continue
+		}
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			test(t, open)
@@ -79,7 +103,7 @@ func newPool(backend domain.Backend, runtime domain.Runtime, change []func(*doma
 	return p
 }
 
-func onMemory(t *testing.T, change ...func(*domain.Pool)) *site {
+func onMemory(t testing.TB, change ...func(*domain.Pool)) *site {
 	t.Helper()
 	st, err := sqlite.Open(t.Context(), sqlite.Options{Log: slog.New(slog.DiscardHandler)})
 	require.NoError(t, err)
@@ -89,13 +113,42 @@ func onMemory(t *testing.T, change ...func(*domain.Pool)) *site {
 	return &site{st: st, launch: launchNative}
 }
 
-func launchNative(_ *testing.T, p *process) {
+func onPostgres(runtime domain.Runtime, launch func(testing.TB, *process)) func(testing.TB, ...func(*domain.Pool)) *site {
+	return func(t testing.TB, change ...func(*domain.Pool)) *site {
+		t.Helper()
+		db := dbtest.Postgres(t)
+		log := slog.New(slog.DiscardHandler)
+		inserter, err := riverrt.NewInserter(db.Schema, log)
+		require.NoError(t, err)
+		inserter.AnnounceThrough(db.Pool)
+		st, err := postgres.Open(t.Context(), postgres.Options{URL: db.URL, Schema: db.Schema, Inserter: inserter, Log: log})
+		require.NoError(t, err)
+		t.Cleanup(func() { require.NoError(t, st.Close()) })
+		_, err = st.CreatePool(t.Context(), newPool(domain.BackendPostgres, runtime, change), time.Now().UTC())
+		require.NoError(t, err)
+		return &site{st: st, db: db, launch: launch}
+	}
+}
+
+func launchWorker(t testing.TB, p *process) {
+	t.Helper()
+	worker, err := riverrt.NewWorker(riverrt.WorkerOptions{
+		DB: p.site.db.Pool, Schema: p.site.db.Schema, ID: p.worker.ID,
+		Pools: map[domain.PoolID]int{poolID: 20}, Runner: p.runner, Attempt: p.site.st.Attempt, Log: p.opts.Log,
+	})
+	require.NoError(t, err)
+	p.opts.Holders = []scheduler.Holder{p.runner}
+	p.begin = worker.Start
+	p.drain = worker.Drain
+}
+
+func launchNative(_ testing.TB, p *process) {
 	p.opts.Starter = native.New(p.runner, func(domain.PoolID) store.Tasks { return p.site.st }, p.opts.Log)
 	p.drain = p.runner.Drain
 }
 
 // start starts a process whose pool has the executor under "default".
-func (s *site) start(t *testing.T, executor workers.Executor, change ...func(*attempts.Options)) *process {
+func (s *site) start(t testing.TB, executor workers.Executor, change ...func(*attempts.Options)) *process {
 	t.Helper()
 	log := slog.New(slog.DiscardHandler)
 	registry := workers.NewRegistry()
@@ -127,12 +180,15 @@ func (s *site) start(t *testing.T, executor workers.Executor, change ...func(*at
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	running.Go(func() { _ = p.Run(ctx) })
+	if p.begin != nil {
+		require.NoError(t, p.begin(ctx))
+	}
 	p.stop = sync.OnceFunc(func() {
 		now, done := context.WithCancel(context.Background())
 		done()
 		drain, end := context.WithTimeout(context.Background(), soon)
 		defer end()
-		_ = p.Scheduler.Drain(drain)
+		_ = p.Drain(drain)
 		_ = p.drain(now)
 		cancel()
 		running.Wait()
@@ -142,13 +198,17 @@ func (s *site) start(t *testing.T, executor workers.Executor, change ...func(*at
 	return p
 }
 
-func (p *process) submit(t *testing.T, id string, change ...func(*plan.Submit)) domain.Task {
-	t.Helper()
+func (p *process) request(id string) plan.Submit {
 	hash := sha256.Sum256([]byte(id))
-	s := plan.Submit{
+	return plan.Submit{
 		TaskID: domain.TaskID(id), BodyHash: hash[:], Tenant: "acme", Priority: domain.PriorityNormal,
 		Units: 1, Executor: "default", Payload: []byte(`{"of":"` + id + `"}`),
 	}
+}
+
+func (p *process) submit(t testing.TB, id string, change ...func(*plan.Submit)) domain.Task {
+	t.Helper()
+	s := p.request(id)
 	for _, f := range change {
 		f(&s)
 	}
@@ -159,7 +219,7 @@ func (p *process) submit(t *testing.T, id string, change ...func(*plan.Submit)) 
 }
 
 // until waits until the task is as ok wants it.
-func (s *site) until(t *testing.T, id domain.TaskID, ok func(domain.Task) bool) domain.Task {
+func (s *site) until(t testing.TB, id domain.TaskID, ok func(domain.Task) bool) domain.Task {
 	t.Helper()
 	var task domain.Task
 	var err error
@@ -174,13 +234,13 @@ func (s *site) until(t *testing.T, id domain.TaskID, ok func(domain.Task) bool) 
 	}
 }
 
-func (s *site) ended(t *testing.T, id domain.TaskID) domain.Task {
+func (s *site) ended(t testing.TB, id domain.TaskID) domain.Task {
 	t.Helper()
 	return s.until(t, id, func(task domain.Task) bool { return task.Status.Terminal() })
 }
 
 // balanced requires that nothing is held and that counters and rows agree.
-func (s *site) balanced(t *testing.T) {
+func (s *site) balanced(t testing.TB) {
 	t.Helper()
 	view, err := s.st.Pool(t.Context(), poolID)
 	require.NoError(t, err)

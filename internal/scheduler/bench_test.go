@@ -11,6 +11,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/parkinglot/parkinglot/internal/dbtest"
 	"github.com/parkinglot/parkinglot/internal/domain"
 	"github.com/parkinglot/parkinglot/internal/plan"
 	"github.com/parkinglot/parkinglot/internal/scheduler"
@@ -22,8 +23,9 @@ import (
 // lifecycles and turns a second.
 func BenchmarkLifecycle(b *testing.B) {
 	backends := map[string]func(b *testing.B) store.Store{
-		"memory": func(b *testing.B) store.Store { b.Helper(); return file(b, "") },
-		"file":   func(b *testing.B) store.Store { b.Helper(); return file(b, filepath.Join(b.TempDir(), "q.db")) },
+		"memory":   func(b *testing.B) store.Store { b.Helper(); return file(b, "") },
+		"postgres": func(b *testing.B) store.Store { b.Helper(); return connection(b, dbtest.Postgres(b)) },
+		"file":     func(b *testing.B) store.Store { b.Helper(); return file(b, filepath.Join(b.TempDir(), "q.db")) },
 	}
 	for name, open := range backends {
 		for _, submitters := range []int{1, 32, 256, 1024} {

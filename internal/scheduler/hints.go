@@ -48,12 +48,13 @@ func (h *hinter) run(ctx context.Context) {
 			h.send(ctx)
 			sleep(ctx, hintPause)
 		case <-ctx.Done():
-			h.send(context.WithoutCancel(ctx))
+			h.send(ctx)
 			return
 		}
 	}
 }
 
+// send is not cut off by the process's end: the last turns' hints are for those who stay.
 func (h *hinter) send(ctx context.Context) {
 	h.mu.Lock()
 	hints := make([]store.Wake, 0, len(h.pending))
@@ -65,7 +66,7 @@ func (h *hinter) send(ctx context.Context) {
 	if len(hints) == 0 {
 		return
 	}
-	ctx, cancel := context.WithTimeout(ctx, hintTimeout)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), hintTimeout)
 	defer cancel()
 	if err := h.b.waker.Wake(ctx, hints); err != nil {
 		h.b.log.Warn("other processes were not woken; their safety poll will see", "error", err)

@@ -20,7 +20,7 @@ func TestEverySubmissionRunsOnce(t *testing.T) {
 	st := memory(t, newPool(domain.BackendMemory))
 	p := launch(t, options(st), newRunner(nil))
 
-	const callers, each = 20, 25
+	const callers, each = 10, 20
 	var wg sync.WaitGroup
 	for c := range callers {
 		wg.Go(func() {

@@ -28,7 +28,7 @@ func (b *backend) reap(ctx context.Context) {
 	}
 	rounds := 0
 	r := &reaping{b: b}
-	every(ctx, b.s.opts.HeartbeatEvery, func(ctx context.Context) {
+	every(ctx, max(b.s.opts.HeartbeatEvery, b.s.opts.WorkerTTL/2), func(ctx context.Context) {
 		if !b.mayReap() {
 			return
 		}

@@ -308,3 +308,10 @@ func (r *runner) wasAbandoned(ref domain.Ref) bool {
 }
 
 func now() time.Time { return time.Now().UTC() }
+
+func (r *runner) abandonedCount() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+
+	return len(r.abandoned)
+}

@@ -12,8 +12,12 @@
 --     of two. Those with large rows keep the rowid, so that the tree stays small.
 --   * No fillfactor: there is no HOT update to leave room for.
 --   * pl_audit_events is one table: SQLite has no partitions, and retention deletes.
---   * No pl_expect: a statement says how many rows it changed before the next one is
---     sent, so the program itself compares and rolls back.
+--   * pl_tenants is updated in place, and pl_pool_turns keeps no bounds of the head of
+--     the queue: there is one writer, and no dead rows to walk around.
+--   * Foreign keys to pl_pools: they lock nothing here.
+--   * No functions and no view. A statement says how many rows it changed before the
+--     next one is sent, so the program itself compares and rolls back (pl_expect); the
+--     clock is the process's (pl_now); light tasks are named column by column.
 
 CREATE TABLE pl_pools (
     pool_id             TEXT    NOT NULL PRIMARY KEY,
@@ -126,8 +130,10 @@ CREATE INDEX pl_queue_jobs_deadline ON pl_queue_jobs (pool_id, deadline)
     WHERE status = 'queued' AND deadline IS NOT NULL;
 CREATE INDEX pl_queue_jobs_backoff ON pl_queue_jobs (pool_id, not_before)
     WHERE status = 'queued' AND not_before IS NOT NULL;
-CREATE INDEX pl_queue_jobs_running ON pl_queue_jobs (pool_id, job_id)
-    WHERE status = 'running';
+-- What is alive: who holds what, and the oldest that waits. OR, because SQLite cannot
+-- tell that an equality is one of an IN.
+CREATE INDEX pl_queue_jobs_live ON pl_queue_jobs (pool_id, status, job_id)
+    WHERE status = 'queued' OR status = 'running';
 
 CREATE TABLE pl_mailbox_messages (
     source      TEXT    NOT NULL,

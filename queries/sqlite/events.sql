@@ -13,10 +13,12 @@ WHERE e.source = sqlc.arg(source) AND e.seq > sqlc.arg(after)
   AND (CAST(sqlc.arg(subject) AS TEXT) = '' OR EXISTS (
     SELECT 1 FROM json_each(e.subjects) AS s WHERE s.value = CAST(sqlc.arg(subject) AS TEXT)))
 ORDER BY e.seq
-LIMIT sqlc.arg(max_rows);
+LIMIT CAST(sqlc.arg(max_rows) AS INTEGER);
 
 -- name: EventsOfTask :many
-SELECT e.* FROM pl_audit_events AS e
+-- INDEXED BY, because without statistics the planner prefers the key, and would walk over
+-- all events of the source.
+SELECT e.* FROM pl_audit_events AS e INDEXED BY pl_audit_events_task
 WHERE e.source = sqlc.arg(source) AND e.seq > sqlc.arg(after)
   AND e.task_id = sqlc.arg(task_id) AND e.task_id <> ''
   AND (CAST(sqlc.arg(tenant) AS TEXT) = '' OR e.tenant = sqlc.arg(tenant))
@@ -25,10 +27,10 @@ WHERE e.source = sqlc.arg(source) AND e.seq > sqlc.arg(after)
   AND (CAST(sqlc.arg(subject) AS TEXT) = '' OR EXISTS (
     SELECT 1 FROM json_each(e.subjects) AS s WHERE s.value = CAST(sqlc.arg(subject) AS TEXT)))
 ORDER BY e.seq
-LIMIT sqlc.arg(max_rows);
+LIMIT CAST(sqlc.arg(max_rows) AS INTEGER);
 
 -- name: EventsOfTenant :many
-SELECT e.* FROM pl_audit_events AS e
+SELECT e.* FROM pl_audit_events AS e INDEXED BY pl_audit_events_tenant
 WHERE e.source = sqlc.arg(source) AND e.seq > sqlc.arg(after)
   AND e.tenant = sqlc.arg(tenant) AND e.tenant <> ''
   AND (CAST(sqlc.arg(kind) AS TEXT) = '' OR e.kind = sqlc.arg(kind))
@@ -36,4 +38,4 @@ WHERE e.source = sqlc.arg(source) AND e.seq > sqlc.arg(after)
   AND (CAST(sqlc.arg(subject) AS TEXT) = '' OR EXISTS (
     SELECT 1 FROM json_each(e.subjects) AS s WHERE s.value = CAST(sqlc.arg(subject) AS TEXT)))
 ORDER BY e.seq
-LIMIT sqlc.arg(max_rows);
+LIMIT CAST(sqlc.arg(max_rows) AS INTEGER);

@@ -1,5 +1,8 @@
 -- What Postgres writes in one statement over arrays (InsertJobs, UpdateJobs) is one row a
 -- statement here, run in a loop inside the same transaction: there is no round trip to save.
+--
+-- LIMIT CAST: SQLite looks into a plain parameter there when it plans, and prepares
+-- the statement anew each time it is bound.
 
 -- name: InsertJob :exec
 INSERT INTO pl_queue_jobs (
@@ -71,7 +74,7 @@ SELECT
 FROM pl_queue_jobs AS j
 WHERE j.pool_id = sqlc.arg(pool_id) AND j.lane = sqlc.arg(lane) AND j.status = 'queued' AND j.not_before IS NULL
 ORDER BY j.priority DESC, j.rank, j.job_id
-LIMIT sqlc.arg(max_rows);
+LIMIT CAST(sqlc.arg(max_rows) AS INTEGER);
 
 -- name: DueJobs :many
 SELECT
@@ -82,7 +85,7 @@ SELECT
 FROM pl_queue_jobs AS j
 WHERE j.pool_id = sqlc.arg(pool_id) AND j.status = 'queued' AND j.deadline IS NOT NULL AND j.deadline <= sqlc.arg(now)
 ORDER BY j.deadline, j.job_id
-LIMIT sqlc.arg(max_rows);
+LIMIT CAST(sqlc.arg(max_rows) AS INTEGER);
 
 -- name: RestedJobs :many
 SELECT
@@ -93,7 +96,7 @@ SELECT
 FROM pl_queue_jobs AS j
 WHERE j.pool_id = sqlc.arg(pool_id) AND j.status = 'queued' AND j.not_before IS NOT NULL AND j.not_before <= sqlc.arg(now)
 ORDER BY j.not_before, j.job_id
-LIMIT sqlc.arg(max_rows);
+LIMIT CAST(sqlc.arg(max_rows) AS INTEGER);
 
 -- name: NextDeadline :many
 SELECT j.deadline FROM pl_queue_jobs AS j
@@ -132,7 +135,7 @@ WHERE j.pool_id = sqlc.arg(pool_id) AND j.job_id < sqlc.arg(before)
   AND (CAST(sqlc.arg(label_key) AS TEXT) = '' OR EXISTS (
     SELECT 1 FROM json_each(j.labels) AS l WHERE l.key = CAST(sqlc.arg(label_key) AS TEXT) AND l.value = CAST(sqlc.arg(label_value) AS TEXT)))
 ORDER BY j.job_id DESC
-LIMIT sqlc.arg(max_rows);
+LIMIT CAST(sqlc.arg(max_rows) AS INTEGER);
 
 -- name: GetAttempt :one
 -- The task of a live attempt.
@@ -179,5 +182,5 @@ SELECT count(*) FROM (
     WHERE s.pool_id = sqlc.arg(pool_id) AND s.lane = sqlc.arg(lane) AND s.status = 'queued' AND s.not_before IS NULL
       AND s.priority = sqlc.arg(priority) AND s.rank <= sqlc.arg(rank)
       AND (s.rank < sqlc.arg(rank) OR s.job_id < sqlc.arg(job_id))
-    LIMIT sqlc.arg(max_rows)
+    LIMIT CAST(sqlc.arg(max_rows) AS INTEGER)
 ) AS a;

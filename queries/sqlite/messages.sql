@@ -18,7 +18,7 @@ SELECT m.* FROM pl_mailbox_messages AS m
 WHERE m.tenant = sqlc.arg(tenant) AND m.source = sqlc.arg(source) AND m.seq > sqlc.arg(after)
   AND m.created_at >= sqlc.arg(since)
 ORDER BY m.seq
-LIMIT sqlc.arg(max_rows);
+LIMIT CAST(sqlc.arg(max_rows) AS INTEGER);
 
 -- name: MessagesOfUser :many
 -- any_session 1: of all sessions of the user.
@@ -28,4 +28,4 @@ WHERE m.tenant = sqlc.arg(tenant) AND m.user_id = sqlc.arg(user_id) AND m.user_i
   AND (CAST(sqlc.arg(any_session) AS INTEGER) = 1 OR m.session_id = sqlc.arg(session_id))
   AND m.created_at >= sqlc.arg(since)
 ORDER BY m.seq
-LIMIT sqlc.arg(max_rows);
+LIMIT CAST(sqlc.arg(max_rows) AS INTEGER);

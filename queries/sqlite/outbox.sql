@@ -7,7 +7,7 @@ INSERT INTO pl_outbox (
 -- name: ListOutbox :many
 SELECT o.* FROM pl_outbox AS o
 ORDER BY o.source, o.seq
-LIMIT sqlc.arg(max_rows);
+LIMIT CAST(sqlc.arg(max_rows) AS INTEGER);
 
 -- name: DeleteOutbox :exec
 DELETE FROM pl_outbox

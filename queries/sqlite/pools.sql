@@ -43,15 +43,9 @@ SELECT p.* FROM pl_pools AS p
 ORDER BY p.pool_id;
 
 -- name: OldestQueued :many
--- Job ids are in the order of arrival, and both partial indexes carry them.
+-- Job ids are in the order of arrival.
 SELECT j.created_at FROM pl_queue_jobs AS j
-WHERE j.pool_id = sqlc.arg(pool_id) AND j.job_id IN (
-    SELECT min(o.job_id) FROM pl_queue_jobs AS o
-    WHERE o.pool_id = sqlc.arg(pool_id) AND o.status = 'queued' AND o.not_before IS NULL
-    UNION ALL
-    SELECT min(b.job_id) FROM pl_queue_jobs AS b
-    WHERE b.pool_id = sqlc.arg(pool_id) AND b.status = 'queued' AND b.not_before IS NOT NULL
-)
+WHERE j.pool_id = sqlc.arg(pool_id) AND j.status = 'queued'
 ORDER BY j.job_id
 LIMIT 1;
 

@@ -40,7 +40,7 @@ FROM pl_queue_jobs AS j
 WHERE j.pool_id = sqlc.arg(pool_id) AND j.status = 'running' AND j.job_id > sqlc.arg(after)
   AND (CAST(sqlc.arg(holder) AS TEXT) = '' OR j.holder = sqlc.arg(holder))
 ORDER BY j.job_id
-LIMIT sqlc.arg(max_rows);
+LIMIT CAST(sqlc.arg(max_rows) AS INTEGER);
 
 -- name: OrphanJobs :many
 -- Running tasks whose holder is not among the living. No River here: a task always has
@@ -55,4 +55,4 @@ WHERE j.pool_id = sqlc.arg(pool_id) AND j.status = 'running' AND j.job_id > sqlc
   AND NOT EXISTS (
     SELECT 1 FROM pl_workers AS w WHERE w.worker_id = j.holder AND w.dead_at IS NULL)
 ORDER BY j.job_id
-LIMIT sqlc.arg(max_rows);
+LIMIT CAST(sqlc.arg(max_rows) AS INTEGER);

@@ -45,7 +45,7 @@ func countLetters(_ context.Context, task workers.Task) (json.RawMessage, error)
 func Example() {
 	folder, err := os.MkdirTemp("", "texts")
 	check(err)
-	defer os.RemoveAll(folder) //nolint:errcheck // a temporary folder
+	defer os.RemoveAll(folder)
 	file := filepath.Join(folder, "scheduler-config.yaml")
 	check(os.WriteFile(file, []byte(garage), 0o600))
 
@@ -106,7 +106,7 @@ func call(method, url, body string, answer any) {
 	request.Header.Set("Content-Type", "application/json")
 	response, err := http.DefaultClient.Do(request)
 	check(err)
-	defer response.Body.Close() //nolint:errcheck // read to its end
+	defer response.Body.Close()
 	text, err := io.ReadAll(response.Body)
 	check(err)
 	if err := json.Unmarshal(text, answer); err != nil || response.StatusCode >= http.StatusBadRequest {

@@ -4,9 +4,11 @@ package main
 
 import (
 	"context"
+	_ "embed"
 	"encoding/json"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"runtime"
@@ -33,7 +35,14 @@ func main() {
 	}
 }
 
+// statements is asked for with -statements.
+//
+//go:embed statements.sql
+var statements string
+
 type flags struct {
+	only       string
+	statements bool
 	tasks      int
 	rounds     int
 	slots      int
@@ -51,9 +60,11 @@ func run(ctx context.Context) error {
 	flag.StringVar(&f.submitters, "submitters", "32,256", "submitters at once")
 	flag.StringVar(&f.document, "write", "docs/benchmarks.md", "document whose table is replaced; empty: none")
 	flag.StringVar(&f.json, "json", "", "file for every measurement; empty: none")
+	flag.StringVar(&f.only, "only", "", "contenders to measure: those whose name contains this")
+	flag.BoolVar(&f.statements, "statements", false, "print what statements cost (needs pg_stat_statements on the server)")
 	flag.StringVar(&f.profile, "cpuprofile", "", "file for a CPU profile of the whole run; empty: none")
 	flag.Parse()
-	options := bench.Options{Tasks: f.tasks, Rounds: f.rounds, Slots: f.slots}
+	options := bench.Options{Tasks: f.tasks, Rounds: f.rounds, Slots: f.slots, Only: f.only}
 	for text := range strings.SplitSeq(f.submitters, ",") {
 		n, err := strconv.Atoi(text)
 		if err != nil || n < 1 {
@@ -61,11 +72,20 @@ func run(ctx context.Context) error {
 		}
 		options.Submitters = append(options.Submitters, n)
 	}
-	url, stop, err := dbtest.StartServer(ctx, dbtest.Options{Durable: true})
+	server := dbtest.Options{Durable: true}
+	if f.statements {
+		server.Settings = map[string]string{"shared_preload_libraries": "pg_stat_statements"}
+	}
+	url, stop, err := dbtest.StartServer(ctx, server)
 	if err != nil {
 		return err
 	}
 	defer stop()
+	if f.statements {
+		if err := query(ctx, url, "CREATE EXTENSION IF NOT EXISTS pg_stat_statements", nil); err != nil {
+			return err
+		}
+	}
 	options.URL = url
 	if f.profile != "" {
 		file, err := os.Create(f.profile)
@@ -90,7 +110,37 @@ func run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if f.statements {
+		if err := query(ctx, url, statements, os.Stdout); err != nil {
+			return err
+		}
+	}
 	return f.publish(ctx, url, series)
+}
+
+// query runs one statement and prints the rows it returns, tab-separated.
+func query(ctx context.Context, url, statement string, out io.Writer) error {
+	conn, err := pgx.Connect(ctx, url)
+	if err != nil {
+		return fmt.Errorf("connect: %w", err)
+	}
+	defer conn.Close(ctx) //nolint:errcheck // all of it was read
+	rows, err := conn.Query(ctx, statement)
+	if err != nil {
+		return fmt.Errorf("ask about statements: %w", err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		values, err := rows.Values()
+		if err != nil {
+			return fmt.Errorf("ask about statements: %w", err)
+		}
+		fmt.Fprintln(out, values...) //nolint:errcheck // to a terminal
+	}
+	if err := rows.Err(); err != nil {
+		return fmt.Errorf("ask about statements: %w", err)
+	}
+	return nil
 }
 
 // publish prints the table and writes it where it was asked for.
@@ -107,7 +157,7 @@ func (f *flags) publish(ctx context.Context, url string, series []bench.Series) 
 		if err != nil {
 			return fmt.Errorf("write %s: %w", f.json, err)
 		}
-		if err := os.WriteFile(f.json, raw, 0o644); err != nil { //nolint:gosec // numbers, for everybody
+		if err := os.WriteFile(f.json, raw, 0o644); err != nil {
 			return fmt.Errorf("write %s: %w", f.json, err)
 		}
 	}
@@ -122,7 +172,7 @@ func (f *flags) publish(ctx context.Context, url string, series []bench.Series) 
 	if err != nil {
 		return fmt.Errorf("%s: %w", f.document, err)
 	}
-	if err := os.WriteFile(f.document, []byte(replaced), 0o644); err != nil { //nolint:gosec // documentation, for everybody
+	if err := os.WriteFile(f.document, []byte(replaced), 0o644); err != nil {
 		return fmt.Errorf("write the document: %w", err)
 	}
 	return nil

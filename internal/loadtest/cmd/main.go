@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
@@ -87,7 +88,7 @@ func runAll(ctx context.Context, scenarios []loadtest.Scenario, place loadtest.P
 	var results []loadtest.Result
 	for i, s := range scenarios {
 		p := place
-		p.Dir, p.Schema = filepath.Join(place.Dir, fmt.Sprint(i)), fmt.Sprintf("load_%d", i)
+		p.Dir, p.Schema = filepath.Join(place.Dir, strconv.Itoa(i)), fmt.Sprintf("load_%d", i)
 		if err := os.Mkdir(p.Dir, 0o700); err != nil {
 			return nil, fmt.Errorf("make a folder: %w", err)
 		}

@@ -72,7 +72,7 @@ func (tr *trail) transition(e *domain.Event, l *life) error {
 		return nil
 	case domain.EventRefused:
 		if l.status == domain.StatusRunning && l.attempt == e.Attempt {
-			return fmt.Errorf("a result of the live attempt is refused")
+			return errors.New("a result of the live attempt is refused")
 		}
 		if e.Units != 0 {
 			return fmt.Errorf("it carries %d units", e.Units)
@@ -80,7 +80,7 @@ func (tr *trail) transition(e *domain.Event, l *life) error {
 		return nil
 	case domain.EventEnqueue:
 		if l.inOrder {
-			return fmt.Errorf("the task is in the order already")
+			return errors.New("the task is in the order already")
 		}
 		if l.status != domain.StatusSubmitted && l.status != domain.StatusQueued || e.Status != domain.StatusQueued {
 			return fmt.Errorf("a task that is %s comes into the order as %s", l.status, e.Status)

@@ -59,7 +59,7 @@ type RecordFile struct {
 // OpenRecord opens or creates the file at path for appending.
 func OpenRecord(path string, log *slog.Logger) (*RecordFile, error) {
 	const mode = 0o644
-	file, err := os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, mode) //nolint:gosec // names and times, for the operator's tools
+	file, err := os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, mode)
 	if err != nil {
 		return nil, fmt.Errorf("open the execution log (%s): %w", RecordVariable, err)
 	}

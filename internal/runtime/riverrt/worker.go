@@ -42,6 +42,9 @@ type WorkerOptions struct {
 // use.
 type Worker struct {
 	opts WorkerOptions
+	// reads bounds how many tasks are read at once, so that a burst of fetched jobs
+	// leaves the store's connections to the turns.
+	reads chan struct{}
 
 	mu      sync.Mutex
 	client  *river.Client[pgx.Tx] // nil: not started, or drained
@@ -53,7 +56,7 @@ func NewWorker(opts WorkerOptions) (*Worker, error) {
 	if opts.Log == nil {
 		opts.Log = slog.Default()
 	}
-	w := &Worker{opts: opts}
+	w := &Worker{opts: opts, reads: make(chan struct{}, maxReads)}
 	if _, err := w.newClient(opts.ID); err != nil { // faults are told before anything runs
 		return nil, err
 	}
@@ -115,7 +118,7 @@ func (w *Worker) start(ctx context.Context, id domain.WorkerID) error {
 // given up and what it held abandoned. It tries until it succeeds or ctx ends, and
 // does not wait for what the old client still runs.
 func (w *Worker) Restart(ctx context.Context, id domain.WorkerID) error {
-	w.stopFetching()
+	w.stopFetching(ctx)
 	wait := newBackOff()
 	for {
 		err := w.start(ctx, id)
@@ -133,7 +136,7 @@ func (w *Worker) Restart(ctx context.Context, id domain.WorkerID) error {
 
 // stopFetching lets the client finish what it has fetched, and returns a channel
 // that is closed when it has; nil: there is no client.
-func (w *Worker) stopFetching() <-chan struct{} {
+func (w *Worker) stopFetching(ctx context.Context) <-chan struct{} {
 	w.mu.Lock()
 	client := w.client
 	w.client = nil
@@ -144,7 +147,7 @@ func (w *Worker) stopFetching() <-chan struct{} {
 	stopped := make(chan struct{})
 	go func() {
 		defer close(stopped)
-		if err := client.Stop(context.Background()); err != nil {
+		if err := client.Stop(context.WithoutCancel(ctx)); err != nil {
 			w.opts.Log.Warn("River did not stop cleanly", "error", err)
 		}
 	}()
@@ -162,7 +165,7 @@ func (w *Worker) Drain(ctx context.Context) error {
 	w.mu.Lock()
 	w.drained = true
 	w.mu.Unlock()
-	stopped := w.stopFetching()
+	stopped := w.stopFetching(ctx)
 	err := w.opts.Runner.Drain(ctx)
 	if stopped == nil {
 		return err
@@ -199,7 +202,7 @@ func (c *carrier) Work(ctx context.Context, job *river.Job[Args]) error {
 		log.ErrorContext(ctx, "two River jobs carry the same attempt; the second is dropped")
 		return nil
 	}
-	task, err := c.load(attempt.Context(), ref, log)
+	task, err := c.load(attempt.Context(), ref, log) //nolint:contextcheck // the attempt ends by its own context, not by River's
 	switch {
 	case errors.Is(err, store.ErrNotFound):
 		attempt.Forget()
@@ -212,8 +215,10 @@ func (c *carrier) Work(ctx context.Context, job *river.Job[Args]) error {
 	return attempt.Run(task, job.ID)
 }
 
-// loadTimeout bounds one attempt to read a task.
-const loadTimeout = 10 * time.Second
+const (
+	loadTimeout = 10 * time.Second // of one attempt to read a task
+	maxReads    = 4
+)
 
 // load reads the task, again and again while the backend does not answer: the
 // units are taken, so nobody else would run it sooner. When ctx ends it tries once
@@ -246,6 +251,8 @@ func newBackOff() *backoff.ExponentialBackOff {
 // tryLoad reads the task also when ctx has ended: a stopped attempt is reported
 // with its task.
 func (c *carrier) tryLoad(ctx context.Context, ref domain.Ref) (domain.Task, error) {
+	c.worker.reads <- struct{}{}
+	defer func() { <-c.worker.reads }()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), loadTimeout)
 	defer cancel()
 	return c.worker.opts.Attempt(ctx, ref)

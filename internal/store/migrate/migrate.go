@@ -193,7 +193,12 @@ func (l *gooseLine) steps(ctx context.Context) ([]Step, error) {
 	exists := true
 	if x, ok := l.store.(database.StoreExtender); ok {
 		var err error
-		if exists, err = x.TableExists(ctx, l.db); err != nil && !errors.Is(err, errors.ErrUnsupported) {
+		exists, err = x.TableExists(ctx, l.db)
+		if errors.Is(err, errors.ErrUnsupported) { // goose does not know how to ask SQLite
+			err = l.db.QueryRowContext(ctx,
+				"SELECT count(*) > 0 FROM sqlite_master WHERE type = 'table' AND name = ?", goose.DefaultTablename).Scan(&exists)
+		}
+		if err != nil {
 			return nil, fmt.Errorf("look for the migrations' table: %w", err)
 		}
 	}

@@ -36,6 +36,12 @@ type JobInserter interface {
 	InsertJobs(ctx context.Context, tx pgx.Tx, tasks []domain.Task) (riverJobIDs []int64, err error)
 }
 
+// JobAnnouncer is a JobInserter that announces its jobs itself, after the commit.
+type JobAnnouncer interface {
+	// JobsCommitted is called after every turn that inserted jobs. It must not block.
+	JobsCommitted(pool domain.PoolID)
+}
+
 // Options say where the store is and how to use it.
 type Options struct {
 	URL      string      // a DSN
@@ -160,8 +166,8 @@ func (s *Store) Close() error {
 	return nil
 }
 
-// Connections are those of turns and reads, search_path set. The River client of
-// a worker process shares them.
+// Connections are those of turns and reads, search_path set. They are not for
+// LISTEN (nor for River's): ending a wait for notifications takes a second on them.
 func (s *Store) Connections() *pgxpool.Pool { return s.pool }
 
 // Schema is where the tables are, River's too.

@@ -84,6 +84,7 @@ func (s *Store) Turn(ctx context.Context, spec store.TurnSpec) (plan.Decisions, 
 		}
 		return d, t.failed(what+": write", err)
 	}
+	t.announceRiverJobs(&pool, &d)
 	return d, nil
 }
 
@@ -214,6 +215,17 @@ func (t *turn) insertRiverJobs(ctx context.Context, pool *domain.Pool, d *plan.D
 		}
 	}
 	return nil
+}
+
+// announceRiverJobs tells the inserter that its jobs are there to be fetched, if it
+// wants to know.
+func (t *turn) announceRiverJobs(pool *domain.Pool, d *plan.Decisions) {
+	if pool.Runtime != domain.RuntimeWorker || len(d.Started) == 0 {
+		return
+	}
+	if announcer, wants := t.opts.Inserter.(JobAnnouncer); wants {
+		announcer.JobsCommitted(pool.PoolID)
+	}
 }
 
 // TurnCommitted implements store.Turns. It waits for the pool's lock first: as long

@@ -9,6 +9,8 @@ import (
 
 	"github.com/cenkalti/backoff/v5"
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgconn/ctxwatch"
 
 	"github.com/parkinglot/parkinglot/internal/store"
 	"github.com/parkinglot/parkinglot/internal/store/postgres/dbsqlc"
@@ -131,7 +133,12 @@ func (s *Store) Listen(ctx context.Context, hear func(store.Wake)) error {
 
 // listen serves one connection until it is lost or ctx ends.
 func (s *Store) listen(ctx context.Context, hear func(store.Wake)) error {
-	conn, err := pgx.ConnectConfig(ctx, s.config.Copy())
+	config := s.config.Copy()
+	// Nothing runs on the server that could be asked to stop: waiting ends at once.
+	config.BuildContextWatcherHandler = func(conn *pgconn.PgConn) ctxwatch.Handler {
+		return &pgconn.DeadlineContextWatcherHandler{Conn: conn.Conn()}
+	}
+	conn, err := pgx.ConnectConfig(ctx, config)
 	if err != nil {
 		return classify("connect for hints", err)
 	}

@@ -17,8 +17,6 @@ import (
 // their row types convert into this one.
 type lightJob = dbsqlc.CandidatesRow
 
-func ptr[T any](v T) *T { return &v }
-
 // micros returns t as it is stored.
 func micros(t time.Time) int64 { return t.UnixMicro() }
 
@@ -26,7 +24,7 @@ func microsPtr(t *time.Time) *int64 {
 	if t == nil {
 		return nil
 	}
-	return ptr(t.UnixMicro())
+	return new(t.UnixMicro())
 }
 
 func timeOf(us int64) time.Time { return time.UnixMicro(us).UTC() }
@@ -35,7 +33,7 @@ func timePtr(us *int64) *time.Time {
 	if us == nil {
 		return nil
 	}
-	return ptr(timeOf(*us))
+	return new(timeOf(*us))
 }
 
 // text returns a JSON value as it is stored: TEXT, NULL for none.
@@ -43,7 +41,7 @@ func text(b []byte) *string {
 	if b == nil {
 		return nil
 	}
-	return ptr(string(b))
+	return new(string(b))
 }
 
 func bytesOf(s *string) []byte {
@@ -122,7 +120,7 @@ func insertJob(t *domain.Task) (dbsqlc.InsertJobParams, error) {
 		p.BodyHash = []byte{}
 	}
 	if t.Mailbox != nil {
-		p.MailboxTenant = ptr(string(t.Mailbox.Tenant))
+		p.MailboxTenant = new(string(t.Mailbox.Tenant))
 		p.MailboxUser, p.MailboxSession = t.Mailbox.UserID, t.Mailbox.SessionID
 		if err := checkText("the mailbox key", *p.MailboxTenant, p.MailboxUser, p.MailboxSession); err != nil {
 			return p, err
@@ -134,7 +132,7 @@ func insertJob(t *domain.Task) (dbsqlc.InsertJobParams, error) {
 				return p, err
 			}
 		}
-		p.Labels = ptr(jsonOf(t.Labels))
+		p.Labels = new(jsonOf(t.Labels))
 	}
 	if err := checkText("the task", p.TaskID, p.Tenant, p.Executor, p.Reason); err != nil {
 		return p, err

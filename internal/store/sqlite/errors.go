@@ -13,7 +13,7 @@ import (
 	"github.com/parkinglot/parkinglot/internal/store"
 )
 
-// ErrInUse: another process has the file open.
+// ErrInUse says that another process has the file open.
 var ErrInUse = errors.New("the database is in use by another process")
 
 var errClosed = errors.New("the store is closed")

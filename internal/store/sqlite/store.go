@@ -24,6 +24,8 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strconv"
+	"sync/atomic"
 	"time"
 
 	_ "modernc.org/sqlite" // the driver "sqlite"
@@ -63,6 +65,7 @@ type Store struct {
 	w      *dbsqlc.Queries // prepared on writer
 	db     *sql.DB         // what writer is pinned from; at most one connection
 
+	closed atomic.Bool
 	readDB *sql.DB         // nil in memory
 	r      *dbsqlc.Queries // prepared on readDB
 }
@@ -143,7 +146,7 @@ func (s *Store) openFile(ctx context.Context) error {
 	if mode != "wal" {
 		return fmt.Errorf("sqlite: %s: this file system does not support WAL (journal mode is %s); use a local disk", s.path, mode)
 	}
-	dead, err := s.w.MarkAllDead(ctx, ptr(micros(s.clock())))
+	dead, err := s.w.MarkAllDead(ctx, new(micros(s.clock())))
 	if err != nil {
 		return classify("bury earlier workers", err)
 	}
@@ -167,7 +170,7 @@ func (s *Store) openFile(ctx context.Context) error {
 // not a string, so that a misspelt column fails loudly.
 func pragmas() url.Values {
 	return url.Values{
-		"_busy_timeout": {fmt.Sprint(busyTimeout.Milliseconds())},
+		"_busy_timeout": {strconv.FormatInt(busyTimeout.Milliseconds(), 10)},
 		"_foreign_keys": {"1"},
 		"_dqs":          {"0"},
 		"_pragma":       {"temp_store(MEMORY)", "cache_size(-16384)"},
@@ -206,6 +209,7 @@ func (s *Store) Close() error {
 	if _, ok := <-s.turn; !ok {
 		return nil
 	}
+	s.closed.Store(true)
 	close(s.turn)
 	return s.release()
 }

@@ -201,7 +201,7 @@ func (s *Store) readTimers(ctx context.Context, snap *plan.Snapshot, _ *plan.Req
 		snap.NextDueAt = next
 		return nil
 	}
-	pool, now := string(snap.Pool.PoolID), ptr(micros(snap.Now))
+	pool, now := string(snap.Pool.PoolID), new(micros(snap.Now))
 	due, err := s.w.DueJobs(ctx, dbsqlc.DueJobsParams{PoolID: pool, Now: now, MaxRows: plan.DueLimit + 1})
 	if err != nil {
 		return fmt.Errorf("due tasks: %w", err)

@@ -53,15 +53,23 @@ func (s *Store) read(ctx context.Context, what string, f func(ctx context.Contex
 		defer done()
 		return classify(what, f(ctx, s.w)) // nobody can write meanwhile: that is a snapshot
 	}
-	tx, err := s.readDB.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
-	if err != nil {
-		return classify(what, err)
-	}
-	err = f(ctx, s.r.WithTx(tx))
-	if rerr := tx.Rollback(); err == nil && rerr != nil {
-		err = rerr
+	err := s.readTx(ctx, f)
+	if err != nil && s.closed.Load() {
+		err = fmt.Errorf("%w: %w", errClosed, err) // database/sql has no error for it that could be told
 	}
 	return classify(what, err)
+}
+
+func (s *Store) readTx(ctx context.Context, f func(ctx context.Context, q *dbsqlc.Queries) error) error {
+	tx, err := s.readDB.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
+	if err != nil {
+		return err
+	}
+	err = f(ctx, s.r.WithTx(tx))
+	if rerr := tx.Rollback(); err == nil {
+		err = rerr
+	}
+	return err
 }
 
 func (s *Store) begin(ctx context.Context) error {

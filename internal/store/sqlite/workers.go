@@ -45,7 +45,7 @@ func (s *Store) ListWorkers(ctx context.Context) (workers []store.Worker, err er
 func (s *Store) Reap(ctx context.Context, ttl time.Duration, now time.Time) (dead []store.Worker, err error) {
 	err = s.write(ctx, "reap", func(ctx context.Context, q *dbsqlc.Queries) error {
 		at := s.clockOr(now)
-		if _, err := q.MarkDead(ctx, dbsqlc.MarkDeadParams{Now: ptr(micros(at)), Before: micros(at.Add(-ttl))}); err != nil {
+		if _, err := q.MarkDead(ctx, dbsqlc.MarkDeadParams{Now: new(micros(at)), Before: micros(at.Add(-ttl))}); err != nil {
 			return err
 		}
 		rows, err := q.ListDead(ctx)

@@ -143,11 +143,11 @@ func testConcurrentReaders(t *testing.T, b *bundle) {
 		g.Go(func() error {
 			for gctx.Err() == nil {
 				diffs, err := b.Reconcile(gctx, "p")
-				if gctx.Err() != nil {
-					break
+				if err != nil && gctx.Err() == nil {
+					return err
 				}
-				if err != nil || len(diffs) > 0 {
-					return fmt.Errorf("half a turn was seen: %v %w", diffs, err)
+				if len(diffs) > 0 {
+					return fmt.Errorf("half a turn was seen: %v", diffs)
 				}
 			}
 			return nil

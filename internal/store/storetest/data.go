@@ -74,8 +74,8 @@ func testDataText(t *testing.T, b *bundle) {
 	} {
 		name := domain.Tenant(s)
 		id := many("text", i+1)[i].TaskID
-		json := []byte("[\"" + strings.NewReplacer("\\", "\\\\", "\"", "\\\"", "\t", "\\t", "\n", "\\n", "\r", "\\r").Replace(s) + "\"]")
-		d := b.submit(t, "p", task(id, tenant(name), labels(map[string]string{"l": s, s: "l"}), payload(json),
+		sent := []byte("[\"" + strings.NewReplacer("\\", "\\\\", "\"", "\\\"", "\t", "\\t", "\n", "\\n", "\r", "\\r").Replace(s) + "\"]")
+		d := b.submit(t, "p", task(id, tenant(name), labels(map[string]string{"l": s, s: "l"}), payload(sent),
 			mailbox(domain.MailboxKey{Tenant: name, UserID: s, SessionID: s})))
 		b.turn(t, "p", plan.Requests{Settles: []plan.Settle{{
 			Ref: d.Started[0].Ref(), Verdict: plan.VerdictFailed, Reason: domain.Reason{Message: s},
@@ -87,7 +87,7 @@ func testDataText(t *testing.T, b *bundle) {
 		require.Equal(t, s, got.Reason.Message)
 		payloads, err := b.Payloads(t.Context(), "p", []domain.JobID{got.JobID})
 		require.NoError(t, err)
-		require.Equal(t, string(json), string(payloads[got.JobID]))
+		require.Equal(t, map[domain.JobID][]byte{got.JobID: sent}, payloads, "byte for byte")
 		for _, f := range []store.TaskFilter{{Tenant: name}, {Label: [2]string{"l", s}}, {Label: [2]string{s, "l"}}} {
 			f.Pool, f.Limit = "p", 10
 			list, err := b.ListTasks(t.Context(), f)

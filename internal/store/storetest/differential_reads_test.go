@@ -19,7 +19,9 @@ func (d *differential) compare(pool domain.PoolID) {
 	same(d, func(s store.Store) ([]domain.TenantUsage, error) { return s.TenantUsages(ctx, pool) })
 	diffs := same(d, func(s store.Store) ([]store.Difference, error) { return s.Reconcile(ctx, pool) })
 	require.Empty(d.t, diffs)
-	d.compareStreams()
+	if d.turnNo%4 == 0 {
+		d.compareStreams()
+	}
 	same(d, func(s store.Store) ([]domain.Task, error) {
 		return s.ListTasks(ctx, store.TaskFilter{Pool: pool, Limit: 40}) // the newest rows, whole
 	})
@@ -109,7 +111,7 @@ func (d *differential) compareOne(pool domain.PoolID) {
 		no := int64(d.rand.IntN(d.turnNo + 1))
 		same(d, func(s store.Store) (bool, error) { return s.TurnCommitted(ctx, pool, no, "turn-1") })
 		same(d, func(s store.Store) (map[domain.JobID]map[string]string, error) {
-			return s.(store.Labels).Labels(ctx, pool, jobs) //nolint:forcetypeassert // the suite requires it of every dialect
+			return s.(store.Labels).Labels(ctx, pool, jobs)
 		})
 	}
 }
@@ -179,9 +181,10 @@ func (d *differential) deliver() {
 // its own, and another one.
 func localized(p domain.Pool, backend domain.Backend) domain.Pool {
 	p.QueueBackend = backend
-	if p.MailboxBackend == domain.BackendMemory {
+	switch p.MailboxBackend {
+	case domain.BackendMemory:
 		p.MailboxBackend = backend
-	} else if p.MailboxBackend == backend {
+	case backend:
 		p.MailboxBackend = domain.BackendMemory
 	}
 	return p
@@ -205,6 +208,12 @@ func tidy(s store.Store, v any) any {
 		p.QueueBackend, p.MailboxBackend = domain.BackendMemory, domain.BackendMemory
 		if remote {
 			p.MailboxBackend = elsewhere
+		}
+		if len(p.Tenants) == 0 {
+			p.Tenants = nil
+		}
+		if len(p.Executors) == 0 {
+			p.Executors = nil
 		}
 		return p
 	}

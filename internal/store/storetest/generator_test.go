@@ -152,10 +152,10 @@ func (g *generator) settle(task *domain.Task) plan.Settle {
 
 // bend makes some references stale.
 func (g *generator) bend(ref domain.Ref) domain.Ref {
-	switch {
-	case g.chance(3):
+	switch g.rand.IntN(30) {
+	case 0:
 		ref.Attempt++
-	case g.chance(3):
+	case 1:
 		ref.PoolID = "p0"
 	}
 	return ref
@@ -185,20 +185,20 @@ func (g *generator) submit(t *testing.T, model *storetest.Model, pool domain.Poo
 	s.Units = domain.Units(1 + g.rand.IntN(1+g.rand.IntN(12)))
 	s.Payload = []byte(fmt.Sprintf(`{"n":%d,"s":"%s"}`, g.n, strings.Repeat("é", g.rand.IntN(30))))
 	now := g.clock.Now()
-	switch {
-	case g.chance(12): // an id that is there already, at times with the same body
+	switch n := g.rand.IntN(100); {
+	case n < 12: // an id that is there already, at times with the same body
 		s.TaskID = g.someTask(t, model, pool)
 		hash := sha256.Sum256([]byte(s.TaskID))
 		if g.chance(70) {
 			s.BodyHash = hash[:]
 		}
-	case g.chance(2):
+	case n < 14:
 		s.Units = 10_000
-	case g.chance(2):
+	case n < 16:
 		s.Executor = "unknown"
-	case g.chance(2):
+	case n < 18:
 		s.Payload = []byte(`"` + strings.Repeat("big ", 20_000) + `"`)
-	case g.chance(3):
+	case n < 21:
 		s.Payload = nil
 	}
 	if g.chance(25) {

@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"math"
 	"slices"
 	"time"
 
@@ -269,7 +268,7 @@ func (m *Model) PutMessages(_ context.Context, messages []domain.Message) error 
 		if slices.ContainsFunc(m.messages[msg.Source], same) {
 			continue
 		}
-		list := append(m.messages[msg.Source], msg)
+		list := append(slices.Clone(m.messages[msg.Source]), msg)
 		slices.SortFunc(list, func(a, b domain.Message) int { return cmp.Compare(a.Seq, b.Seq) })
 		m.messages[msg.Source] = list
 	}
@@ -362,28 +361,14 @@ func (m *Model) Orphans(_ context.Context, pool domain.PoolID, after domain.JobI
 
 // Forget implements store.Workers.
 func (m *Model) Forget(_ context.Context, id domain.WorkerID) error {
-	held := 0
-	for pool := range m.poolIDs() {
-		tasks, err := m.Held(context.Background(), pool, id, 0, math.MaxInt)
-		if err != nil {
-			return err
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	holds := func(t domain.Task) bool { return t.Status == domain.StatusRunning && t.Holder == id }
+	for _, p := range m.pools {
+		if slices.ContainsFunc(p.jobs, holds) {
+			return nil
 		}
-		held += len(tasks)
 	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if held == 0 {
-		delete(m.workers, id)
-	}
+	delete(m.workers, id)
 	return nil
-}
-
-func (m *Model) poolIDs() map[domain.PoolID]struct{} {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	ids := make(map[domain.PoolID]struct{}, len(m.pools))
-	for id := range m.pools {
-		ids[id] = struct{}{}
-	}
-	return ids
 }

@@ -1,7 +1,6 @@
 package storetest
 
 import (
-	"fmt"
 	"testing"
 	"time"
 
@@ -263,6 +262,6 @@ func testSnapshotLight(t *testing.T, b *bundle) {
 		require.Equal(t, "u", got.Mailbox.UserID, name)
 		want, err := b.Task(t.Context(), "p", got.TaskID)
 		require.NoError(t, err)
-		require.Equal(t, light(want), got, fmt.Sprintf("%s: all else as stored", name))
+		require.Equal(t, light(want), got, "%s: all else as stored", name)
 	}
 }

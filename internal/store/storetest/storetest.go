@@ -255,7 +255,6 @@ func task(id domain.TaskID, with ...func(*plan.Submit)) plan.Submit {
 func units(n domain.Units) func(*plan.Submit)        { return func(s *plan.Submit) { s.Units = n } }
 func tenant(name domain.Tenant) func(*plan.Submit)   { return func(s *plan.Submit) { s.Tenant = name } }
 func class(p domain.Priority) func(*plan.Submit)     { return func(s *plan.Submit) { s.Priority = p } }
-func attempts(n int) func(*plan.Submit)              { return func(s *plan.Submit) { s.MaxAttempts = n } }
 func deadline(at time.Time) func(*plan.Submit)       { return func(s *plan.Submit) { s.Deadline = &at } }
 func labels(l map[string]string) func(*plan.Submit)  { return func(s *plan.Submit) { s.Labels = l } }
 func mailbox(k domain.MailboxKey) func(*plan.Submit) { return func(s *plan.Submit) { s.Mailbox = &k } }

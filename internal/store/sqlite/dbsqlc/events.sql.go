@@ -17,7 +17,7 @@ WHERE e.source = ?1 AND e.seq > ?2
   AND (CAST(?6 AS TEXT) = '' OR EXISTS (
     SELECT 1 FROM json_each(e.subjects) AS s WHERE s.value = CAST(?6 AS TEXT)))
 ORDER BY e.seq
-LIMIT ?7
+LIMIT CAST(?7 AS INTEGER)
 `
 
 type EventsParams struct {
@@ -81,7 +81,7 @@ func (q *Queries) Events(ctx context.Context, arg EventsParams) ([]PlAuditEvent,
 }
 
 const eventsOfTask = `-- name: EventsOfTask :many
-SELECT e.source, e.seq, e.at, e.kind, e.pool_id, e.task_id, e.job_id, e.submission, e.tenant, e.attempt, e.units, e.status, e.reason_code, e.reason, e.actor, e.subjects, e.detail FROM pl_audit_events AS e
+SELECT e.source, e.seq, e.at, e.kind, e.pool_id, e.task_id, e.job_id, e.submission, e.tenant, e.attempt, e.units, e.status, e.reason_code, e.reason, e.actor, e.subjects, e.detail FROM pl_audit_events AS e INDEXED BY pl_audit_events_task
 WHERE e.source = ?1 AND e.seq > ?2
   AND e.task_id = ?3 AND e.task_id <> ''
   AND (CAST(?4 AS TEXT) = '' OR e.tenant = ?4)
@@ -90,7 +90,7 @@ WHERE e.source = ?1 AND e.seq > ?2
   AND (CAST(?8 AS TEXT) = '' OR EXISTS (
     SELECT 1 FROM json_each(e.subjects) AS s WHERE s.value = CAST(?8 AS TEXT)))
 ORDER BY e.seq
-LIMIT ?9
+LIMIT CAST(?9 AS INTEGER)
 `
 
 type EventsOfTaskParams struct {
@@ -105,6 +105,8 @@ type EventsOfTaskParams struct {
 	MaxRows int64
 }
 
+// INDEXED BY, because without statistics the planner prefers the key, and would walk over
+// all events of the source.
 func (q *Queries) EventsOfTask(ctx context.Context, arg EventsOfTaskParams) ([]PlAuditEvent, error) {
 	rows, err := q.query(ctx, q.eventsOfTaskStmt, eventsOfTask,
 		arg.Source,
@@ -157,7 +159,7 @@ func (q *Queries) EventsOfTask(ctx context.Context, arg EventsOfTaskParams) ([]P
 }
 
 const eventsOfTenant = `-- name: EventsOfTenant :many
-SELECT e.source, e.seq, e.at, e.kind, e.pool_id, e.task_id, e.job_id, e.submission, e.tenant, e.attempt, e.units, e.status, e.reason_code, e.reason, e.actor, e.subjects, e.detail FROM pl_audit_events AS e
+SELECT e.source, e.seq, e.at, e.kind, e.pool_id, e.task_id, e.job_id, e.submission, e.tenant, e.attempt, e.units, e.status, e.reason_code, e.reason, e.actor, e.subjects, e.detail FROM pl_audit_events AS e INDEXED BY pl_audit_events_tenant
 WHERE e.source = ?1 AND e.seq > ?2
   AND e.tenant = ?3 AND e.tenant <> ''
   AND (CAST(?4 AS TEXT) = '' OR e.kind = ?4)
@@ -165,7 +167,7 @@ WHERE e.source = ?1 AND e.seq > ?2
   AND (CAST(?7 AS TEXT) = '' OR EXISTS (
     SELECT 1 FROM json_each(e.subjects) AS s WHERE s.value = CAST(?7 AS TEXT)))
 ORDER BY e.seq
-LIMIT ?8
+LIMIT CAST(?8 AS INTEGER)
 `
 
 type EventsOfTenantParams struct {

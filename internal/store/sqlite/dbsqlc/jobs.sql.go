@@ -18,7 +18,7 @@ SELECT
 FROM pl_queue_jobs AS j
 WHERE j.pool_id = ?1 AND j.lane = ?2 AND j.status = 'queued' AND j.not_before IS NULL
 ORDER BY j.priority DESC, j.rank, j.job_id
-LIMIT ?3
+LIMIT CAST(?3 AS INTEGER)
 `
 
 type CandidatesParams struct {
@@ -127,7 +127,7 @@ SELECT count(*) FROM (
     WHERE s.pool_id = ?2 AND s.lane = ?3 AND s.status = 'queued' AND s.not_before IS NULL
       AND s.priority = ?4 AND s.rank <= ?5
       AND (s.rank < ?5 OR s.job_id < ?6)
-    LIMIT ?1
+    LIMIT CAST(?1 AS INTEGER)
 ) AS a
 `
 
@@ -165,7 +165,7 @@ SELECT
 FROM pl_queue_jobs AS j
 WHERE j.pool_id = ?1 AND j.status = 'queued' AND j.deadline IS NOT NULL AND j.deadline <= ?2
 ORDER BY j.deadline, j.job_id
-LIMIT ?3
+LIMIT CAST(?3 AS INTEGER)
 `
 
 type DueJobsParams struct {
@@ -494,6 +494,9 @@ type InsertJobParams struct {
 
 // What Postgres writes in one statement over arrays (InsertJobs, UpdateJobs) is one row a
 // statement here, run in a loop inside the same transaction: there is no round trip to save.
+//
+// LIMIT CAST: SQLite looks into a plain parameter there when it plans, and prepares
+// the statement anew each time it is bound.
 func (q *Queries) InsertJob(ctx context.Context, arg InsertJobParams) error {
 	_, err := q.exec(ctx, q.insertJobStmt, insertJob,
 		arg.PoolID,
@@ -802,7 +805,7 @@ WHERE j.pool_id = ?1 AND j.job_id < ?2
   AND (CAST(?5 AS TEXT) = '' OR EXISTS (
     SELECT 1 FROM json_each(j.labels) AS l WHERE l.key = CAST(?5 AS TEXT) AND l.value = CAST(?6 AS TEXT)))
 ORDER BY j.job_id DESC
-LIMIT ?7
+LIMIT CAST(?7 AS INTEGER)
 `
 
 type ListJobsParams struct {
@@ -1088,7 +1091,7 @@ SELECT
 FROM pl_queue_jobs AS j
 WHERE j.pool_id = ?1 AND j.status = 'queued' AND j.not_before IS NOT NULL AND j.not_before <= ?2
 ORDER BY j.not_before, j.job_id
-LIMIT ?3
+LIMIT CAST(?3 AS INTEGER)
 `
 
 type RestedJobsParams struct {

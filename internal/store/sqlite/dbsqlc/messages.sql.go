@@ -58,7 +58,7 @@ SELECT m.source, m.seq, m.tenant, m.user_id, m.session_id, m.pool_id, m.task_id,
 WHERE m.tenant = ?1 AND m.source = ?2 AND m.seq > ?3
   AND m.created_at >= ?4
 ORDER BY m.seq
-LIMIT ?5
+LIMIT CAST(?5 AS INTEGER)
 `
 
 type MessagesOfTenantParams struct {
@@ -121,7 +121,7 @@ WHERE m.tenant = ?1 AND m.user_id = ?2 AND m.user_id <> ''
   AND (CAST(?5 AS INTEGER) = 1 OR m.session_id = ?6)
   AND m.created_at >= ?7
 ORDER BY m.seq
-LIMIT ?8
+LIMIT CAST(?8 AS INTEGER)
 `
 
 type MessagesOfUserParams struct {

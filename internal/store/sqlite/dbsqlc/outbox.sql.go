@@ -71,7 +71,7 @@ func (q *Queries) InsertOutbox(ctx context.Context, arg InsertOutboxParams) erro
 const listOutbox = `-- name: ListOutbox :many
 SELECT o.source, o.seq, o.tenant, o.user_id, o.session_id, o.pool_id, o.task_id, o.job_id, o.submission, o.status, o.reason_code, o.reason, o.payload, o.created_at FROM pl_outbox AS o
 ORDER BY o.source, o.seq
-LIMIT ?1
+LIMIT CAST(?1 AS INTEGER)
 `
 
 func (q *Queries) ListOutbox(ctx context.Context, maxRows int64) ([]PlOutbox, error) {

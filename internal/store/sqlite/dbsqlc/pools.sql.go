@@ -200,18 +200,12 @@ func (q *Queries) ListSources(ctx context.Context) ([]string, error) {
 
 const oldestQueued = `-- name: OldestQueued :many
 SELECT j.created_at FROM pl_queue_jobs AS j
-WHERE j.pool_id = ?1 AND j.job_id IN (
-    SELECT min(o.job_id) FROM pl_queue_jobs AS o
-    WHERE o.pool_id = ?1 AND o.status = 'queued' AND o.not_before IS NULL
-    UNION ALL
-    SELECT min(b.job_id) FROM pl_queue_jobs AS b
-    WHERE b.pool_id = ?1 AND b.status = 'queued' AND b.not_before IS NOT NULL
-)
+WHERE j.pool_id = ?1 AND j.status = 'queued'
 ORDER BY j.job_id
 LIMIT 1
 `
 
-// Job ids are in the order of arrival, and both partial indexes carry them.
+// Job ids are in the order of arrival.
 func (q *Queries) OldestQueued(ctx context.Context, poolID string) ([]int64, error) {
 	rows, err := q.query(ctx, q.oldestQueuedStmt, oldestQueued, poolID)
 	if err != nil {

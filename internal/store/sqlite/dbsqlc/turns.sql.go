@@ -20,7 +20,7 @@ SELECT
     count(*) FILTER (WHERE j.status = 'queued' AND j.not_before IS NULL AND j.priority = 3) AS queued_critical,
     count(*) FILTER (WHERE j.status = 'queued' AND j.not_before IS NOT NULL) AS waiting
 FROM pl_queue_jobs AS j
-WHERE j.pool_id = ?1 AND j.status IN ('queued', 'running')
+WHERE j.pool_id = ?1 AND (j.status = 'queued' OR j.status = 'running')
 `
 
 type CountJobsRow struct {
@@ -57,7 +57,7 @@ SELECT
     CAST(coalesce(sum(j.resource_units) FILTER (WHERE j.status = 'running'), 0) AS INTEGER) AS active_units,
     count(*) FILTER (WHERE j.status = 'queued') AS queued
 FROM pl_queue_jobs AS j
-WHERE j.pool_id = ?1 AND j.status IN ('queued', 'running')
+WHERE j.pool_id = ?1 AND (j.status = 'queued' OR j.status = 'running')
 GROUP BY j.tenant
 ORDER BY j.tenant
 `

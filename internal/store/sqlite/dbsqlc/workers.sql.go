@@ -31,7 +31,7 @@ FROM pl_queue_jobs AS j
 WHERE j.pool_id = ?1 AND j.status = 'running' AND j.job_id > ?2
   AND (CAST(?3 AS TEXT) = '' OR j.holder = ?3)
 ORDER BY j.job_id
-LIMIT ?4
+LIMIT CAST(?4 AS INTEGER)
 `
 
 type HeldJobsParams struct {
@@ -252,7 +252,7 @@ WHERE j.pool_id = ?1 AND j.status = 'running' AND j.job_id > ?2
   AND NOT EXISTS (
     SELECT 1 FROM pl_workers AS w WHERE w.worker_id = j.holder AND w.dead_at IS NULL)
 ORDER BY j.job_id
-LIMIT ?3
+LIMIT CAST(?3 AS INTEGER)
 `
 
 type OrphanJobsParams struct {

@@ -1,0 +1,197 @@
+package runtime_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/parkinglot/parkinglot/internal/domain"
+	"github.com/parkinglot/parkinglot/internal/plan"
+	"github.com/parkinglot/parkinglot/internal/runtime/riverrt"
+	"github.com/parkinglot/parkinglot/workers"
+)
+
+// onlyScheduler launches a process that takes turns of a worker pool and runs
+// nothing.
+func onlyScheduler(_ testing.TB, p *process) { p.drain = p.runner.Drain }
+
+func workerSite(t *testing.T, change ...func(*domain.Pool)) *site {
+	t.Helper()
+	return onPostgres(domain.RuntimeWorker, launchWorker)(t, change...)
+}
+
+// riverJobs counts the River jobs by state.
+func (s *site) riverJobs(t *testing.T) map[string]int {
+	t.Helper()
+	rows, err := s.db.Pool.Query(t.Context(), `SELECT state::text, count(*) FROM river_job GROUP BY state`)
+	require.NoError(t, err)
+	states := map[string]int{}
+	var state string
+	var n int
+	for rows.Next() {
+		require.NoError(t, rows.Scan(&state, &n))
+		states[state] = n
+	}
+	require.NoError(t, rows.Err())
+	return states
+}
+
+func TestRiverJobsEndWithTheirAttempts(t *testing.T) {
+	t.Parallel()
+
+	s := workerSite(t, attemptsOf(2))
+	p := s.start(t, workers.Sleep())
+	p.submit(t, "good", func(submit *plan.Submit) { submit.Payload = []byte(`{"durationMs": 1}`) })
+	p.submit(t, "fails twice", func(submit *plan.Submit) {
+		submit.TaskID, submit.Payload = "bad", []byte(`{"durationMs": 1, "fail": "no"}`)
+	})
+	s.ended(t, "good")
+	require.Equal(t, 2, s.ended(t, "bad").Attempt)
+	// Two attempts were two River jobs; the turn that settled each has ended its job.
+	require.Equal(t, map[string]int{"completed": 3}, s.riverJobs(t))
+	s.balanced(t)
+}
+
+func TestCancelledBeforeItIsFetchedNeverRuns(t *testing.T) {
+	t.Parallel()
+
+	s := workerSite(t)
+	s.launch = onlyScheduler
+	edge := s.start(t, nil)
+	task := edge.submit(t, "t")
+	require.Equal(t, domain.StatusRunning, task.Status, "its units are taken; no worker is there yet")
+	_, err := edge.Cancel(t.Context(), poolID, plan.Cancel{TaskID: "t", Actor: "me"})
+	require.NoError(t, err)
+
+	s.launch = launchWorker
+	s.start(t, does(func(context.Context, workers.Task) (string, error) {
+		t.Error("the executor was entered")
+		return "", nil
+	}))
+	ended := s.ended(t, "t")
+	require.Equal(t, domain.StatusFailed, ended.Status)
+	require.Equal(t, domain.ReasonCancelled, ended.Reason.Code)
+	s.balanced(t)
+}
+
+func TestEndedBeforeItIsFetchedNeverRuns(t *testing.T) {
+	t.Parallel()
+
+	s := workerSite(t)
+	s.launch = onlyScheduler
+	edge := s.start(t, nil)
+	edge.submit(t, "t")
+	// A River job that nothing has finalised: its task was ended by an operator while a
+	// worker had just fetched it.
+	_, err := s.db.Pool.Exec(t.Context(), `CREATE TABLE kept AS SELECT * FROM river_job`)
+	require.NoError(t, err)
+	_, err = edge.Force(t.Context(), poolID, plan.Force{
+		TaskID: "t", Status: domain.StatusFailed, Reason: domain.Reason{Code: domain.ReasonForced, Message: "enough"}, Actor: "me",
+	})
+	require.NoError(t, err)
+	s.ended(t, "t")
+	_, err = s.db.Pool.Exec(t.Context(), `DELETE FROM river_job; INSERT INTO river_job SELECT * FROM kept`)
+	require.NoError(t, err)
+
+	s.launch = launchWorker
+	s.start(t, does(func(context.Context, workers.Task) (string, error) {
+		t.Error("the executor was entered")
+		return "", nil
+	}))
+	require.Eventually(t, func() bool { return s.riverJobs(t)["completed"] == 1 }, soon, 5*time.Millisecond)
+	s.balanced(t)
+}
+
+func TestCancelReachesTheWorkerThatRunsTheTask(t *testing.T) {
+	t.Parallel()
+
+	s := workerSite(t)
+	s.launch = onlyScheduler
+	edge := s.start(t, nil)
+	s.launch = launchWorker
+	cause := make(chan error, 1)
+	s.start(t, does(func(ctx context.Context, _ workers.Task) (string, error) {
+		cause <- nil
+		<-ctx.Done()
+		cause <- context.Cause(ctx)
+		return "", ctx.Err()
+	}))
+	edge.submit(t, "t")
+	require.NoError(t, <-cause)
+	_, err := edge.Cancel(t.Context(), poolID, plan.Cancel{TaskID: "t", Actor: "me"})
+	require.NoError(t, err)
+	require.ErrorIs(t, <-cause, workers.ErrCancelled)
+	require.Equal(t, domain.ReasonCancelled, s.ended(t, "t").Reason.Code)
+	s.balanced(t)
+}
+
+func TestRiverJobsThatAreNotOursHarmNobody(t *testing.T) {
+	t.Parallel()
+
+	s := workerSite(t)
+	_, err := s.db.Pool.Exec(t.Context(), `INSERT INTO river_job (args, kind, max_attempts, queue, state) VALUES
+		('{"poolId": 7}', 'parkinglot_task', 1, $1, 'available'),
+		('{"poolId": "nowhere", "jobId": 1, "attempt": 1}', 'parkinglot_task', 1, $1, 'available'),
+		('{}', 'somebody_elses', 1, $1, 'available')`, riverrt.QueueName(poolID))
+	require.NoError(t, err)
+	p := s.start(t, workers.Sleep())
+	p.submit(t, "t", func(submit *plan.Submit) { submit.Payload = []byte(`{"durationMs": 1}`) })
+	require.Equal(t, domain.StatusCompleted, s.ended(t, "t").Status)
+	require.Eventually(t, func() bool {
+		states := s.riverJobs(t)
+		return states["discarded"] == 2 && states["completed"] == 2
+	}, soon, 5*time.Millisecond)
+	s.balanced(t)
+}
+
+func TestWorkerGoesOnUnderANewID(t *testing.T) {
+	t.Parallel()
+
+	s := workerSite(t)
+	s.launch = onlyScheduler
+	edge := s.start(t, workers.Sleep())
+	worker, err := riverrt.NewWorker(riverrt.WorkerOptions{
+		DB: s.db.Pool, Schema: s.db.Schema, ID: edge.worker.ID,
+		Pools: map[domain.PoolID]int{poolID: 2}, Runner: edge.runner, Attempt: s.st.Attempt, Log: edge.opts.Log,
+	})
+	require.NoError(t, err)
+	require.NoError(t, worker.Start(t.Context()))
+	t.Cleanup(func() { require.NoError(t, worker.Drain(context.Background())) })
+	sleep := func(submit *plan.Submit) { submit.Payload = []byte(`{"durationMs": 1}`) }
+	attemptedBy := func(id domain.TaskID) (by string) {
+		task := s.ended(t, id)
+		err := s.db.Pool.QueryRow(t.Context(), `SELECT attempted_by[cardinality(attempted_by)] FROM river_job
+			WHERE (args->>'jobId')::bigint = $1`, task.JobID).Scan(&by)
+		require.NoError(t, err)
+		return by
+	}
+	edge.submit(t, "before", sleep)
+	require.Equal(t, string(edge.worker.ID), attemptedBy("before"))
+	require.NoError(t, worker.Restart(t.Context(), "second-life"))
+	edge.submit(t, "after", sleep)
+	require.Equal(t, "second-life", attemptedBy("after"))
+}
+
+func TestWorkerOptionsAreChecked(t *testing.T) {
+	t.Parallel()
+
+	for name, c := range map[string]struct {
+		change func(*riverrt.WorkerOptions)
+		want   string
+	}{
+		"concurrency": {func(o *riverrt.WorkerOptions) { o.Pools[poolID] = 0 }, "must be from 1 to 10000"},
+		"id":          {func(o *riverrt.WorkerOptions) { o.ID = domain.WorkerID(make([]byte, 101)) }, "ID cannot be longer than 100"},
+		"schema":      {func(o *riverrt.WorkerOptions) { o.Schema = "a b" }, "Schema"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+
+			opts := riverrt.WorkerOptions{ID: "w", Pools: map[domain.PoolID]int{poolID: 1}}
+			c.change(&opts)
+			_, err := riverrt.NewWorker(opts)
+			require.ErrorContains(t, err, c.want)
+		})
+	}
+}
