@@ -152,6 +152,9 @@ func (f *faults) clock(at, text string, midnight bool) int {
 		message += ", at most 24:00"
 	}
 	f.check(ok, at, message, text)
+	if !ok {
+		return 0
+	}
 	return minute
 }
 
