@@ -103,6 +103,8 @@ type PoolView struct {
 	domain.Pool
 	domain.Counters
 	OldestQueuedAt *time.Time // CreatedAt of the oldest queued task; nil: none queued
+	// Derived: no pool of its own but a view of something else, such as a facility.
+	Derived bool
 }
 
 // Pools reads pools, and creates them.
