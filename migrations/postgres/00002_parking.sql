@@ -49,7 +49,8 @@ CREATE TABLE pl_spots (
     held_by        text COLLATE "C" NOT NULL DEFAULT '', -- 'reservation:…' or 'offer:…' while reserved
     PRIMARY KEY (facility_id, spot_id),
     -- Checked at the end of a statement, so that an import may let two spots change places.
-    CONSTRAINT pl_spots_place UNIQUE (facility_id, level, row_no, position) DEFERRABLE INITIALLY IMMEDIATE,
+    -- Row before level, so that it has no order that allocation could walk over taken spots.
+    CONSTRAINT pl_spots_place UNIQUE (facility_id, row_no, level, position) DEFERRABLE INITIALLY IMMEDIATE,
     CONSTRAINT pl_spots_occupied CHECK ((state = 'occupied') = (ticket_id <> '') AND (ticket_id = '') = (vehicle_id = '')),
     CONSTRAINT pl_spots_reserved CHECK ((state = 'reserved') = (held_by <> ''))
 ) WITH (fillfactor = 70);
@@ -58,9 +59,8 @@ CREATE INDEX pl_spots_free_place ON pl_spots (facility_id, kind, level, row_no, 
     WHERE state = 'free' AND NOT out_of_service;
 CREATE INDEX pl_spots_free_near ON pl_spots (facility_id, kind, distance_rank, spot_id)
     WHERE state = 'free' AND NOT out_of_service;
-CREATE INDEX pl_spots_kind ON pl_spots (facility_id, kind) WHERE NOT out_of_service;
--- Which levels are open.
-CREATE INDEX pl_spots_taken ON pl_spots (facility_id, level) WHERE state <> 'free' AND NOT out_of_service;
+-- Which levels are open, and which kinds are in service though none is free.
+CREATE INDEX pl_spots_taken ON pl_spots (facility_id, level, kind) WHERE state <> 'free' AND NOT out_of_service;
 
 CREATE TABLE pl_vehicles (
     vehicle_id   text COLLATE "C" NOT NULL PRIMARY KEY,

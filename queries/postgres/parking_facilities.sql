@@ -8,6 +8,7 @@ SELECT
     set_config('synchronous_commit', 'on', true),
     set_config('enable_seqscan', 'off', true),
     set_config('enable_bitmapscan', 'off', true),
+    set_config('enable_mergejoin', 'off', true), -- would walk the spots of all facilities
     set_config('jit', 'off', true);
 
 -- name: LockFacility :exec

@@ -18,9 +18,13 @@ WHERE s.facility_id = @facility_id
 ORDER BY s.level, s.row_no, s.position;
 
 -- name: KindInService :one
-SELECT EXISTS (
-    SELECT 1 FROM pl_spots AS s WHERE s.facility_id = @facility_id AND s.kind = @kind AND NOT s.out_of_service
-);
+SELECT (EXISTS (
+    SELECT 1 FROM pl_spots AS s
+    WHERE s.facility_id = @facility_id AND s.kind = @kind AND s.state = 'free' AND NOT s.out_of_service
+) OR EXISTS (
+    SELECT 1 FROM pl_spots AS s
+    WHERE s.facility_id = @facility_id AND s.kind = @kind AND s.state <> 'free' AND NOT s.out_of_service
+))::boolean AS in_service;
 
 -- name: PutSpots :one
 -- Inserts or updates everything but what stands there. features come as the text of an array

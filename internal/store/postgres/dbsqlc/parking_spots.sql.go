@@ -168,9 +168,13 @@ func (q *Queries) HoldSpots(ctx context.Context, arg HoldSpotsParams) ([]bool, e
 }
 
 const kindInService = `-- name: KindInService :one
-SELECT EXISTS (
-    SELECT 1 FROM pl_spots AS s WHERE s.facility_id = $1 AND s.kind = $2 AND NOT s.out_of_service
-)
+SELECT (EXISTS (
+    SELECT 1 FROM pl_spots AS s
+    WHERE s.facility_id = $1 AND s.kind = $2 AND s.state = 'free' AND NOT s.out_of_service
+) OR EXISTS (
+    SELECT 1 FROM pl_spots AS s
+    WHERE s.facility_id = $1 AND s.kind = $2 AND s.state <> 'free' AND NOT s.out_of_service
+))::boolean AS in_service
 `
 
 type KindInServiceParams struct {
@@ -180,9 +184,9 @@ type KindInServiceParams struct {
 
 func (q *Queries) KindInService(ctx context.Context, arg KindInServiceParams) (bool, error) {
 	row := q.db.QueryRow(ctx, kindInService, arg.FacilityID, arg.Kind)
-	var exists bool
-	err := row.Scan(&exists)
-	return exists, err
+	var in_service bool
+	err := row.Scan(&in_service)
+	return in_service, err
 }
 
 const listSpots = `-- name: ListSpots :many
