@@ -16,7 +16,7 @@ import (
 
 const (
 	facility parking.FacilityID = "centre"
-	tariff                      = `{"name":"Day","timeZone":"Europe/Berlin","currency":"EUR","tiers":[{"fromMinute":0,"toMinute":null,"incrementMinutes":60,"value":200}],"period":"none","exitWindowMinutes":15}`
+	tariff   string             = `{"name":"Day","timeZone":"Europe/Berlin","currency":"EUR","tiers":[{"fromMinute":0,"toMinute":null,"incrementMinutes":60,"value":200}],"period":"none","exitWindowMinutes":15}`
 )
 
 type fixture struct {

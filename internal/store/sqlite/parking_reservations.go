@@ -86,7 +86,7 @@ func (t *facilityTx) SetReservation(ctx context.Context, r *parking.Reservation)
 // DueReservations implements store.FacilityTx.
 func (t *facilityTx) DueReservations(ctx context.Context) ([]parking.Reservation, error) {
 	rows, err := t.w.DueReservations(ctx, dbsqlc.DueReservationsParams{FacilityID: string(t.facility.FacilityID), Now: micros(t.now)})
-	var due []parking.Reservation
+	due := make([]parking.Reservation, 0, len(rows))
 	for i := range rows {
 		r, cerr := reservationOf(&rows[i])
 		due, err = append(due, r), errors.Join(err, cerr)

@@ -219,8 +219,7 @@ func classifyParking(what string, err error) error {
 	if errors.Is(err, store.ErrExists) || errors.Is(err, store.ErrConflict) {
 		return fmt.Errorf("sqlite: %s: %w", what, err)
 	}
-	var e *sqlite.Error
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*sqlite.Error](err); ok {
 		switch e.Code() {
 		case sqlite3.SQLITE_CONSTRAINT_UNIQUE, sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY, sqlite3.SQLITE_CONSTRAINT_TRIGGER:
 			return fmt.Errorf("sqlite: %s: %w: %w", what, store.ErrConflict, err)

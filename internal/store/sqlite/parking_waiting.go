@@ -106,7 +106,7 @@ func (t *facilityTx) SetWaiting(ctx context.Context, w *parking.Waiting) error {
 // Line implements store.FacilityTx.
 func (t *facilityTx) Line(ctx context.Context, limit int) ([]parking.InLine, error) {
 	rows, err := t.w.Line(ctx, dbsqlc.LineParams{FacilityID: string(t.facility.FacilityID), MaxRows: maxRows(limit)})
-	var line []parking.InLine
+	line := make([]parking.InLine, 0, len(rows))
 	for i := range rows {
 		w, cerr := waitingOf(&rows[i].PlWaiting)
 		line, err = append(line, parking.InLine{Waiting: w, Size: parking.VehicleSize(rows[i].Size)}), errors.Join(err, cerr)
