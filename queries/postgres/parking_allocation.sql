@@ -40,8 +40,9 @@ ORDER BY f.level
 LIMIT 1;
 
 -- name: SmallestWindow :many
--- Gaps and islands: an island starts where the spot before is not next to it. lag + 1
--- cannot overflow, the next position being greater.
+-- Gaps and islands: the first and last spots of islands, by looking at the neighbours of
+-- each; what is between is left out at once. A neighbour's position plus or minus one
+-- cannot overflow, this one being beyond it.
 WITH RECURSIVE open_levels AS (
     SELECT min(t.level)::bigint AS level FROM pl_spots AS t
     WHERE t.facility_id = @facility_id AND t.state <> 'free' AND NOT t.out_of_service AND @fill_in::boolean
@@ -52,20 +53,20 @@ WITH RECURSIVE open_levels AS (
     WHERE o.level IS NOT NULL
 ), fitting AS (
     SELECT s.spot_id, s.level, s.row_no, s.position, s.distance_rank,
-           lag(s.position) OVER (PARTITION BY s.level, s.row_no ORDER BY s.position) + 1 = s.position AS joined,
-           row_number() OVER (ORDER BY s.level, s.row_no, s.position) AS n,
-           count(*) OVER () AS total
+           coalesce(lag(s.position) OVER w + 1 < s.position, true) AS first,
+           coalesce(lead(s.position) OVER w - 1 > s.position, true) AS last
     FROM pl_spots AS s
     WHERE s.facility_id = @facility_id AND s.kind = @kind AND s.state = 'free' AND NOT s.out_of_service
       AND s.features @> @features::text[]
+    WINDOW w AS (PARTITION BY s.level, s.row_no ORDER BY s.position)
 ), islands AS (
-    SELECT f.spot_id, f.level, f.row_no, f.position, f.distance_rank,
-           lead(f.n, 1, f.total + 1) OVER (ORDER BY f.n) - f.n AS length
+    SELECT f.spot_id, f.level, f.row_no, f.position, f.distance_rank, f.first,
+           CASE WHEN f.last THEN 1 ELSE lead(f.position) OVER (PARTITION BY f.level, f.row_no ORDER BY f.position) - f.position + 1 END AS length
     FROM fitting AS f
-    WHERE f.joined IS NOT TRUE
+    WHERE f.first OR f.last
 ), best AS (
     SELECT i.level, i.row_no, i.position FROM islands AS i
-    WHERE i.length >= @size::bigint
+    WHERE i.first AND i.length >= @size::bigint
     ORDER BY i.length,
              CASE WHEN @fill_in::boolean AND i.level IN (SELECT o.level FROM open_levels AS o WHERE o.level IS NOT NULL) THEN 0 ELSE 1 END,
              CASE WHEN @nearest::boolean THEN i.distance_rank END,
@@ -113,23 +114,23 @@ WITH RECURSIVE open_levels AS (
     WHERE o.level IS NOT NULL
 ), fitting AS (
     SELECT s.spot_id, s.level, s.row_no, s.position, s.distance_rank,
-           lag(s.position) OVER (PARTITION BY s.level, s.row_no ORDER BY s.position) + 1 = s.position AS joined,
-           row_number() OVER (ORDER BY s.level, s.row_no, s.position) AS n,
-           count(*) OVER () AS total
+           coalesce(lag(s.position) OVER w + 1 < s.position, true) AS first,
+           coalesce(lead(s.position) OVER w - 1 > s.position, true) AS last
     FROM pl_spots AS s
     WHERE s.facility_id = @facility_id AND s.kind = @kind AND NOT s.out_of_service AND s.features @> @features::text[]
       AND (s.state = 'free' OR NOT @must_be_free::boolean)
       AND NOT EXISTS (
           SELECT 1 FROM pl_reservation_spots AS b
           WHERE b.spot_no = s.spot_no AND b.booked AND b.during && tstzrange(@from_at::timestamptz, @to_at::timestamptz))
+    WINDOW w AS (PARTITION BY s.level, s.row_no ORDER BY s.position)
 ), islands AS (
-    SELECT f.spot_id, f.level, f.row_no, f.position, f.distance_rank,
-           lead(f.n, 1, f.total + 1) OVER (ORDER BY f.n) - f.n AS length
+    SELECT f.spot_id, f.level, f.row_no, f.position, f.distance_rank, f.first,
+           CASE WHEN f.last THEN 1 ELSE lead(f.position) OVER (PARTITION BY f.level, f.row_no ORDER BY f.position) - f.position + 1 END AS length
     FROM fitting AS f
-    WHERE f.joined IS NOT TRUE
+    WHERE f.first OR f.last
 ), best AS (
     SELECT i.level, i.row_no, i.position FROM islands AS i
-    WHERE i.length >= @size::bigint
+    WHERE i.first AND i.length >= @size::bigint
     ORDER BY i.length,
              CASE WHEN @fill_in::boolean AND i.level IN (SELECT o.level FROM open_levels AS o WHERE o.level IS NOT NULL) THEN 0 ELSE 1 END,
              CASE WHEN @nearest::boolean THEN i.distance_rank END,

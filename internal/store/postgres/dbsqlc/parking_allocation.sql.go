@@ -88,23 +88,23 @@ WITH RECURSIVE open_levels AS (
     WHERE o.level IS NOT NULL
 ), fitting AS (
     SELECT s.spot_id, s.level, s.row_no, s.position, s.distance_rank,
-           lag(s.position) OVER (PARTITION BY s.level, s.row_no ORDER BY s.position) + 1 = s.position AS joined,
-           row_number() OVER (ORDER BY s.level, s.row_no, s.position) AS n,
-           count(*) OVER () AS total
+           coalesce(lag(s.position) OVER w + 1 < s.position, true) AS first,
+           coalesce(lead(s.position) OVER w - 1 > s.position, true) AS last
     FROM pl_spots AS s
     WHERE s.facility_id = $1 AND s.kind = $4 AND NOT s.out_of_service AND s.features @> $5::text[]
       AND (s.state = 'free' OR NOT $6::boolean)
       AND NOT EXISTS (
           SELECT 1 FROM pl_reservation_spots AS b
           WHERE b.spot_no = s.spot_no AND b.booked AND b.during && tstzrange($7::timestamptz, $8::timestamptz))
+    WINDOW w AS (PARTITION BY s.level, s.row_no ORDER BY s.position)
 ), islands AS (
-    SELECT f.spot_id, f.level, f.row_no, f.position, f.distance_rank,
-           lead(f.n, 1, f.total + 1) OVER (ORDER BY f.n) - f.n AS length
+    SELECT f.spot_id, f.level, f.row_no, f.position, f.distance_rank, f.first,
+           CASE WHEN f.last THEN 1 ELSE lead(f.position) OVER (PARTITION BY f.level, f.row_no ORDER BY f.position) - f.position + 1 END AS length
     FROM fitting AS f
-    WHERE f.joined IS NOT TRUE
+    WHERE f.first OR f.last
 ), best AS (
     SELECT i.level, i.row_no, i.position FROM islands AS i
-    WHERE i.length >= $2::bigint
+    WHERE i.first AND i.length >= $2::bigint
     ORDER BY i.length,
              CASE WHEN $3::boolean AND i.level IN (SELECT o.level FROM open_levels AS o WHERE o.level IS NOT NULL) THEN 0 ELSE 1 END,
              CASE WHEN $9::boolean THEN i.distance_rank END,
@@ -315,20 +315,20 @@ WITH RECURSIVE open_levels AS (
     WHERE o.level IS NOT NULL
 ), fitting AS (
     SELECT s.spot_id, s.level, s.row_no, s.position, s.distance_rank,
-           lag(s.position) OVER (PARTITION BY s.level, s.row_no ORDER BY s.position) + 1 = s.position AS joined,
-           row_number() OVER (ORDER BY s.level, s.row_no, s.position) AS n,
-           count(*) OVER () AS total
+           coalesce(lag(s.position) OVER w + 1 < s.position, true) AS first,
+           coalesce(lead(s.position) OVER w - 1 > s.position, true) AS last
     FROM pl_spots AS s
     WHERE s.facility_id = $1 AND s.kind = $4 AND s.state = 'free' AND NOT s.out_of_service
       AND s.features @> $5::text[]
+    WINDOW w AS (PARTITION BY s.level, s.row_no ORDER BY s.position)
 ), islands AS (
-    SELECT f.spot_id, f.level, f.row_no, f.position, f.distance_rank,
-           lead(f.n, 1, f.total + 1) OVER (ORDER BY f.n) - f.n AS length
+    SELECT f.spot_id, f.level, f.row_no, f.position, f.distance_rank, f.first,
+           CASE WHEN f.last THEN 1 ELSE lead(f.position) OVER (PARTITION BY f.level, f.row_no ORDER BY f.position) - f.position + 1 END AS length
     FROM fitting AS f
-    WHERE f.joined IS NOT TRUE
+    WHERE f.first OR f.last
 ), best AS (
     SELECT i.level, i.row_no, i.position FROM islands AS i
-    WHERE i.length >= $2::bigint
+    WHERE i.first AND i.length >= $2::bigint
     ORDER BY i.length,
              CASE WHEN $3::boolean AND i.level IN (SELECT o.level FROM open_levels AS o WHERE o.level IS NOT NULL) THEN 0 ELSE 1 END,
              CASE WHEN $6::boolean THEN i.distance_rank END,
@@ -351,8 +351,9 @@ type SmallestWindowParams struct {
 	Nearest    bool
 }
 
-// Gaps and islands: an island starts where the spot before is not next to it. lag + 1
-// cannot overflow, the next position being greater.
+// Gaps and islands: the first and last spots of islands, by looking at the neighbours of
+// each; what is between is left out at once. A neighbour's position plus or minus one
+// cannot overflow, this one being beyond it.
 func (q *Queries) SmallestWindow(ctx context.Context, arg SmallestWindowParams) ([]PlSpot, error) {
 	rows, err := q.db.Query(ctx, smallestWindow,
 		arg.FacilityID,
