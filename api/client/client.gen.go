@@ -37,16 +37,21 @@ func (e AdmissionStatus) Valid() bool {
 
 // Defines values for MessageStatus.
 const (
+	MessageStatusCancelled MessageStatus = "cancelled"
 	MessageStatusCompleted MessageStatus = "completed"
 	MessageStatusDropped   MessageStatus = "dropped"
 	MessageStatusExpired   MessageStatus = "expired"
 	MessageStatusFailed    MessageStatus = "failed"
+	MessageStatusOffered   MessageStatus = "offered"
 	MessageStatusRejected  MessageStatus = "rejected"
+	MessageStatusTaken     MessageStatus = "taken"
 )
 
 // Valid indicates whether the value is a known member of the MessageStatus enum.
 func (e MessageStatus) Valid() bool {
 	switch e {
+	case MessageStatusCancelled:
+		return true
 	case MessageStatusCompleted:
 		return true
 	case MessageStatusDropped:
@@ -55,7 +60,11 @@ func (e MessageStatus) Valid() bool {
 		return true
 	case MessageStatusFailed:
 		return true
+	case MessageStatusOffered:
+		return true
 	case MessageStatusRejected:
+		return true
+	case MessageStatusTaken:
 		return true
 	default:
 		return false
@@ -134,6 +143,7 @@ const (
 	PoolResourceKindGpuVram PoolResourceKind = "gpuVram"
 	PoolResourceKindIo      PoolResourceKind = "io"
 	PoolResourceKindMixed   PoolResourceKind = "mixed"
+	PoolResourceKindSpots   PoolResourceKind = "spots"
 )
 
 // Valid indicates whether the value is a known member of the PoolResourceKind enum.
@@ -146,6 +156,8 @@ func (e PoolResourceKind) Valid() bool {
 	case PoolResourceKindIo:
 		return true
 	case PoolResourceKindMixed:
+		return true
+	case PoolResourceKindSpots:
 		return true
 	default:
 		return false
@@ -559,8 +571,10 @@ type Message struct {
 	Payload json.RawMessage `json:"payload"`
 
 	// PoolID Examples: llm
-	PoolID     string        `json:"poolId"`
-	Reason     *Reason       `json:"reason,omitempty"`
+	PoolID string  `json:"poolId"`
+	Reason *Reason `json:"reason,omitempty"`
+
+	// Status How the task ended; of somebody in a facility's waiting line: offered, taken, expired or cancelled.
 	Status     MessageStatus `json:"status"`
 	Submission int64         `json:"submission"`
 
@@ -568,7 +582,7 @@ type Message struct {
 	TaskID string `json:"taskId"`
 }
 
-// MessageStatus defines model for Message.Status.
+// MessageStatus How the task ended; of somebody in a facility's waiting line: offered, taken, expired or cancelled.
 type MessageStatus string
 
 // Pool defines model for Pool.
@@ -579,6 +593,9 @@ type Pool struct {
 	// Ceiling What the database refuses to exceed: maxUnits, or what was in use when it shrank below that.
 	Ceiling            int64   `json:"ceiling"`
 	DefaultTimeoutSecs float64 `json:"defaultTimeoutSecs"`
+
+	// Derived A facility shown as a pool: units are spots in service, those in use occupied or reserved. It can only be read.
+	Derived bool `json:"derived,omitempty"`
 
 	// EventSeq Sequence number of the pool's last audit event.
 	EventSeq int64 `json:"eventSeq"`
@@ -616,7 +633,7 @@ type Pool struct {
 
 	// Running Running tasks.
 	Running        int64              `json:"running"`
-	RuntimeAdapter PoolRuntimeAdapter `json:"runtimeAdapter"`
+	RuntimeAdapter PoolRuntimeAdapter `json:"runtimeAdapter,omitempty"`
 
 	// State Draining refuses new tasks and runs its queue dry; disabled refuses and starts nothing.
 	State PoolState `json:"state"`
@@ -690,6 +707,9 @@ type ProblemDetails struct {
 
 	// Detail What happened and what to do about it, for people.
 	Detail string `json:"detail"`
+
+	// Due Of payment_required: what is to be paid, in minor units.
+	Due int64 `json:"due,omitempty"`
 
 	// Errors Every fault found, with its location.
 	Errors []ProblemFault `json:"errors,omitempty"`
