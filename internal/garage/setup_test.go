@@ -7,7 +7,6 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/parkinglot/parkinglot/api"
 	"github.com/parkinglot/parkinglot/internal/dbtest"
 	"github.com/parkinglot/parkinglot/internal/domain"
 	"github.com/parkinglot/parkinglot/internal/garage"
@@ -16,11 +15,6 @@ import (
 	"github.com/parkinglot/parkinglot/internal/store/postgres"
 	"github.com/parkinglot/parkinglot/internal/store/sqlite"
 	"github.com/parkinglot/parkinglot/internal/store/storetest"
-)
-
-var (
-	_ api.ParkingInventory = (*garage.Garage)(nil)
-	_ api.ParkingTickets   = (*garage.Garage)(nil)
 )
 
 const (
