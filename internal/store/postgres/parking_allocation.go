@@ -44,8 +44,8 @@ func (t *facilityTx) Window(
 
 // KindInService implements store.FacilityTx.
 func (t *facilityTx) KindInService(ctx context.Context, kind parking.SpotKind) (bool, error) {
-	any, err := t.q.KindInService(ctx, dbsqlc.KindInServiceParams{FacilityID: string(t.facility.FacilityID), Kind: string(kind)})
-	return any, t.call("kind in service", err)
+	exists, err := t.q.KindInService(ctx, dbsqlc.KindInServiceParams{FacilityID: string(t.facility.FacilityID), Kind: string(kind)})
+	return exists, t.call("kind in service", err)
 }
 
 // Bookable implements store.FacilityTx.

@@ -84,7 +84,7 @@ func furnishBench(b *testing.B, s *postgres.Store, id parking.FacilityID, order 
 	}, time.Now()))
 	var spots []parking.Spot
 	var taken []string
-	rnd := rand.New(rand.NewPCG(7, uint64(full))) //nolint:gosec // the same garage every time
+	rnd := rand.New(rand.NewPCG(7, uint64(full))) // the same garage every time
 	for i := range 10_000 {
 		kind := parking.KindRegular
 		if i/50%10 == 3 {

@@ -106,7 +106,7 @@ var errOverlap = fmt.Errorf("%w: another reservation has one of the spots in tha
 // DueReservations implements store.FacilityTx.
 func (t *facilityTx) DueReservations(ctx context.Context) ([]parking.Reservation, error) {
 	rows, err := t.q.DueReservations(ctx, dbsqlc.DueReservationsParams{FacilityID: string(t.facility.FacilityID), Now: instant(t.now)})
-	var due []parking.Reservation
+	due := make([]parking.Reservation, 0, len(rows))
 	for i := range rows {
 		due = append(due, reservationOf(&rows[i]))
 	}

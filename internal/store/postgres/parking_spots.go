@@ -215,7 +215,7 @@ func spotOf(row *dbsqlc.PlSpot) parking.Spot {
 }
 
 func spotsOf(rows []dbsqlc.PlSpot) []parking.Spot {
-	var spots []parking.Spot
+	spots := make([]parking.Spot, 0, len(rows))
 	for i := range rows {
 		spots = append(spots, spotOf(&rows[i]))
 	}
@@ -223,7 +223,7 @@ func spotsOf(rows []dbsqlc.PlSpot) []parking.Spot {
 }
 
 func placedOf(rows []dbsqlc.PlSpot) []parking.PlacedSpot {
-	var spots []parking.PlacedSpot
+	spots := make([]parking.PlacedSpot, 0, len(rows))
 	for i := range rows {
 		r := &rows[i]
 		spots = append(spots, parking.PlacedSpot{Spot: spotOf(r), TicketID: r.TicketID, VehicleID: r.VehicleID, HeldBy: r.HeldBy})

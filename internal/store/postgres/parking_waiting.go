@@ -85,7 +85,7 @@ func (t *facilityTx) SetWaiting(ctx context.Context, w *parking.Waiting) error {
 // Line implements store.FacilityTx.
 func (t *facilityTx) Line(ctx context.Context, limit int) ([]parking.InLine, error) {
 	rows, err := t.q.Line(ctx, dbsqlc.LineParams{FacilityID: string(t.facility.FacilityID), MaxRows: maxRows(limit)})
-	var line []parking.InLine
+	line := make([]parking.InLine, 0, len(rows))
 	for i := range rows {
 		line = append(line, parking.InLine{Waiting: waitingOf(&rows[i].PlWaiting), Size: parking.VehicleSize(rows[i].Size)})
 	}
@@ -99,7 +99,7 @@ func (t *facilityTx) DueWaiting(ctx context.Context) ([]parking.Waiting, error) 
 }
 
 func waitingsOf(rows []dbsqlc.PlWaiting) []parking.Waiting {
-	var found []parking.Waiting
+	found := make([]parking.Waiting, 0, len(rows))
 	for i := range rows {
 		found = append(found, waitingOf(&rows[i]))
 	}

@@ -128,7 +128,7 @@ func testRaceGates(t *testing.T, h *house) {
 	group, ctx := errgroup.WithContext(t.Context())
 	for g := range gates {
 		group.Go(func() error {
-			s, rnd := h.stores[g%len(h.stores)], rand.New(rand.NewPCG(uint64(g), 7)) //nolint:gosec // a test's choice
+			s, rnd := h.stores[g%len(h.stores)], rand.New(rand.NewPCG(uint64(g), 7))
 			vehicle := fmt.Sprint("v", g)
 			for i := range rounds {
 				ticket := fmt.Sprintf("k%d-%d", g, i)

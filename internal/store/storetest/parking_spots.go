@@ -332,7 +332,7 @@ func testSpotOccupancy(t *testing.T, h *house) {
 		{Level: 1, Kind: parking.KindCompact, Counts: parking.Counts{Total: 2, InService: 1}},
 		{Level: 1, Kind: parking.KindRegular, Counts: parking.Counts{Total: 3, InService: 3}},
 	}, rows)
-	at := func(after time.Duration) time.Time { return start.Add(after) }
+	at := start.Add
 	samples, err := h.OccupancyAt(t.Context(), garage, []time.Time{at(-time.Second), at(0), at(59 * time.Second), at(time.Minute), at(time.Hour)})
 	require.NoError(t, err)
 	require.Equal(t, []parking.OccupancySample{

@@ -31,7 +31,7 @@ func testTicketRoundTrip(t *testing.T, h *house) {
 	}
 	h.in(t, garage, func(ctx context.Context, tx store.FacilityTx) error {
 		err := firstOf(tx.Occupy(ctx, want.SpotIDs, "k", "v", ""), tx.InsertTicket(ctx, &want))
-		require.Equal(t, tx.Facility().Sequences.Event+1, want.Seq, "the number of the next event")
+		require.Equal(t, want.Seq, tx.Facility().Sequences.Event+1, "the number of the next event")
 		read, err2 := tx.Ticket(ctx, "k")
 		require.Equal(t, want, read)
 		return firstOf(err, err2, tx.Record(ctx, event("parking.entry")))
@@ -41,8 +41,7 @@ func testTicketRoundTrip(t *testing.T, h *house) {
 	require.Equal(t, want, got)
 	h.agrees(t, garage)
 
-	now, amount := h.clock.Advance(time.Hour), parking.Money(-1)
-	amount = 1<<62 + 1
+	now, amount := h.clock.Advance(time.Hour), parking.Money(1<<62+1)
 	want.Status, want.ExitTime, want.Lost, want.Amount = parking.TicketClosed, &now, true, &amount
 	want.PricedUntil, want.WindowOpenedAt, want.VoidReason = &now, &now, "mistake"
 	h.in(t, garage, func(ctx context.Context, tx store.FacilityTx) error {
@@ -177,7 +176,7 @@ func testTicketLists(t *testing.T, h *house) {
 		}
 		h.clock.Advance(time.Minute)
 		ticket := fmt.Sprint("k", i)
-		k := h.enter(t, id, ticket, vehicle, fmt.Sprintf("s%02d", i/3+1))
+		h.enter(t, id, ticket, vehicle, fmt.Sprintf("s%02d", i/3+1))
 		h.in(t, id, func(ctx context.Context, tx store.FacilityTx) error {
 			return tx.InsertPayment(ctx, ticket, &parking.Payment{PaymentID: "p", Amount: 5, PaidAt: tx.Now()})
 		})
