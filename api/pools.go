@@ -34,7 +34,6 @@ type Pool struct {
 	MaxAttempts        int                   `doc:"Attempts of tasks that name none." json:"maxAttempts"`
 	Tenants            map[string]PoolTenant `doc:"Tenants with a weight or caps of their own." json:"tenants"`
 	Executors          []string              `doc:"Names a task may choose." json:"executors" nullable:"false"`
-	Derived            bool                  `doc:"A facility seen as a pool, only to be read: units are its spots in service, queued who waits." json:"derived,omitempty"`
 	Version            int64                 `doc:"Counts changes of the configuration." json:"version"`
 	TurnNo             int64                 `doc:"Counts the scheduler's turns." json:"turnNo"`
 	Derived            bool                  `doc:"A facility shown as a pool: units are spots in service, those in use occupied or reserved. It can only be read." json:"derived,omitempty"`
@@ -164,7 +163,7 @@ func (s *server) poolJSON(v *store.PoolView) Pool {
 		MailboxBackend: string(v.MailboxBackend), RuntimeAdapter: string(v.Runtime), PriorityPolicy: string(v.Policy),
 		ResourceKind: string(v.ResourceKind), MaxOvertakes: v.MaxOvertakes, MaxAttempts: v.MaxAttempts,
 		Tenants: map[string]PoolTenant{}, Executors: append([]string{}, v.Executors...),
-		Derived: v.Derived, Version: v.Version, TurnNo: v.TurnNo, Derived: v.Derived, EventSeq: v.EventSeq,
+		Version: v.Version, TurnNo: v.TurnNo, Derived: v.Derived, EventSeq: v.EventSeq,
 	}
 	if v.OldestQueuedAt != nil {
 		view.OldestQueuedSecs = max(0, s.now().Sub(*v.OldestQueuedAt).Seconds())
