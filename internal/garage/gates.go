@@ -168,7 +168,7 @@ func repeat(first *parking.GateCall, hash []byte) (gateAnswer, error) {
 		return gateAnswer{}, sequenceConflict(first.GateID, first.Sequence)
 	}
 	var answer gateAnswer
-	if err := json.Unmarshal(first.Answer, &answer); err != nil {
+	if err := json.Unmarshal(first.Answer, &answer); err != nil { //nolint:musttag // the names of the fields are what is stored
 		return gateAnswer{}, fmt.Errorf("answer to gate %s, sequence %d: %w", first.GateID, first.Sequence, err)
 	}
 	return answer, nil
@@ -184,7 +184,7 @@ func (p *passage) remember(ctx context.Context, tx store.FacilityTx, hash []byte
 	if !p.call.Given {
 		return nil
 	}
-	encoded, err := json.Marshal(answer)
+	encoded, err := json.Marshal(answer) //nolint:musttag // the names of the fields are what is stored
 	if err != nil {
 		return fmt.Errorf("answer to a gate: %w", err)
 	}

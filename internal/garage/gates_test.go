@@ -35,7 +35,7 @@ func TestGateRepeatsItsCall(t *testing.T) {
 		refusedFor(t, domain.CodePaymentRequired, err)
 		w.pay(first.Ticket.TicketID, "p", 200)
 		_, err = w.Exit(ctx, first.Ticket.TicketID, parking.NewExit{Call: call("out", 1)}, actor)
-		require.Equal(t, ptr(int64(200)), refusedFor(t, domain.CodePaymentRequired, err).Due, "refused for ever, with what was due then")
+		require.Equal(t, new(int64(200)), refusedFor(t, domain.CodePaymentRequired, err).Due, "refused for ever, with what was due then")
 		left, err := w.Exit(ctx, first.Ticket.TicketID, parking.NewExit{Call: call("out", 2)}, actor)
 		require.NoError(t, err)
 		again, err := w.Exit(ctx, first.Ticket.TicketID, parking.NewExit{Call: call("out", 2)}, actor)
@@ -112,7 +112,7 @@ func TestGateWasOffline(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, seen(5), left.EntryTime)
 		require.Equal(t, seen(14), *left.ExitTime)
-		require.Equal(t, ptr(parking.Money(0)), left.Amount)
+		require.Equal(t, new(parking.Money(0)), left.Amount)
 
 		again, err := w.GateEvents(ctx, events, actor)
 		require.NoError(t, err)
@@ -212,7 +212,7 @@ func TestStoredPriceIsReproducible(t *testing.T) {
 		w.open(4)
 		ctx := t.Context()
 		random := rand.New(rand.NewPCG(7, 11))
-		s, faults := ptr(hourly()).Strategy()
+		s, faults := new(hourly()).Strategy()
 		require.Empty(t, faults)
 		for n := range 30 {
 			ticket := w.park(fmt.Sprintf("P %d", n)).TicketID

@@ -39,7 +39,7 @@ func TestFacilities(t *testing.T) {
 		refusedFor(t, domain.CodeExists, err)
 		_, err = w.CreateFacility(ctx, parking.NewFacility{
 			FacilityID: "a b", Name: "x\x00", TimeZone: "Mars", Currency: "euro", StrategyID: "nothing", Allocation: "random",
-			WindowRule: "always", MaxOvertakes: ptr(-1), OfferHold: ptr(time.Millisecond),
+			WindowRule: "always", MaxOvertakes: new(-1), OfferHold: new(time.Millisecond),
 			Bands: []parking.Band{{AboveBP: 20000, Strategy: parking.Dynamic}}, WindowSizes: map[parking.SpotKind]int64{"oversized": 1},
 		}, actor)
 		faultsAt(t, err, "body.facilityId", "body.name", "body.timeZone", "body.currency", "body.pricingStrategyId", "body.allocationStrategy",
@@ -51,13 +51,13 @@ func TestFacilities(t *testing.T) {
 		faultsAt(t, err, "body.pricingStrategyId", "body.pricingStrategyId")
 
 		changed, err := w.ChangeFacility(ctx, city, parking.FacilityChange{
-			Allocation: ptr(parking.Dynamic), Bands: &[]parking.Band{{AboveBP: 5000, Strategy: parking.Nearest}}, MaxOvertakes: ptr(3), Actor: actor,
+			Allocation: new(parking.Dynamic), Bands: &[]parking.Band{{AboveBP: 5000, Strategy: parking.Nearest}}, MaxOvertakes: new(3), Actor: actor,
 		})
 		require.NoError(t, err)
 		require.Equal(t, parking.Dynamic, changed.Rules.Allocation)
 		require.Equal(t, 3, changed.MaxOvertakes)
 		require.Equal(t, parking.Counts{Total: 3, InService: 3}, changed.Counts)
-		_, err = w.ChangeFacility(ctx, city, parking.FacilityChange{OfferHold: ptr(48 * time.Hour)})
+		_, err = w.ChangeFacility(ctx, city, parking.FacilityChange{OfferHold: new(48 * time.Hour)})
 		faultsAt(t, err, "body.offerHoldSecs")
 		_, err = w.ChangeFacility(ctx, "nowhere", parking.FacilityChange{})
 		refusedFor(t, domain.CodeUnknownFacility, err)
@@ -95,7 +95,7 @@ func TestSpots(t *testing.T) {
 
 		ticket := w.park("B 1")
 		require.Equal(t, []string{"r-2"}, ticket.SpotIDs, "now the first position")
-		spot, err := w.ChangeSpot(ctx, city, "r-2", parking.SpotChange{OutOfService: ptr(true), Actor: actor})
+		spot, err := w.ChangeSpot(ctx, city, "r-2", parking.SpotChange{OutOfService: new(true), Actor: actor})
 		require.NoError(t, err)
 		require.Equal(t, ticket.TicketID, spot.TicketID)
 		require.True(t, spot.OutOfService)
@@ -107,7 +107,7 @@ func TestSpots(t *testing.T) {
 		faultsAt(t, err, "body.spots[0]")
 		_, err = w.ChangeSpot(ctx, city, "r-2", parking.SpotChange{Features: &[]string{"bad feature"}})
 		faultsAt(t, err, "body.features[0]")
-		_, err = w.ChangeSpot(ctx, city, "nope", parking.SpotChange{OutOfService: ptr(true)})
+		_, err = w.ChangeSpot(ctx, city, "nope", parking.SpotChange{OutOfService: new(true)})
 		refusedFor(t, domain.CodeUnknownSpot, err)
 		_, err = w.Spots(ctx, store.SpotFilter{Facility: "nowhere"})
 		refusedFor(t, domain.CodeUnknownFacility, err)
@@ -203,14 +203,14 @@ func TestStrategies(t *testing.T) {
 
 		entry := time.Date(1999, time.December, 31, 23, 0, 0, 0, time.UTC)
 		price, currency, err := w.Price(ctx, tariff, 2, parking.PriceRequest{
-			Entry: entry, Until: entry.Add(minutes(90)), EntryOccupancyBP: ptr(int64(5001)),
+			Entry: entry, Until: entry.Add(minutes(90)), EntryOccupancyBP: new(int64(5001)),
 			Adjustments: []parking.Adjustment{{Kind: parking.AdjustPercent, BP: 1000}},
 		})
 		require.NoError(t, err)
 		require.Equal(t, "EUR", currency)
 		require.Equal(t, parking.Money(540), price.Total)
 		_, _, err = w.Price(ctx, tariff, 2, parking.PriceRequest{
-			Entry: entry, Until: entry.AddDate(100, 0, 0), EntryOccupancyBP: ptr(int64(-1)), Adjustments: []parking.Adjustment{{Kind: "gift"}},
+			Entry: entry, Until: entry.AddDate(100, 0, 0), EntryOccupancyBP: new(int64(-1)), Adjustments: []parking.Adjustment{{Kind: "gift"}},
 		})
 		faultsAt(t, err, "body.until", "body.entryOccupancyBp", "body.adjustments[0].kind")
 		_, _, err = w.Price(ctx, tariff, 7, parking.PriceRequest{})

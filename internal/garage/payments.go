@@ -70,7 +70,7 @@ func same(what, id string, first, hash []byte) error {
 // Adjust records a validation or a discount of an open ticket.
 func (g *Garage) Adjust(ctx context.Context, ticket string, request parking.NewAdjustment, actor string) (parking.TicketView, error) {
 	faults := append(parking.IDFaults("adjustmentId", request.AdjustmentID), parking.TextFaults("reason", request.Reason)...)
-	for _, f := range request.Adjustment.Faults("") {
+	for _, f := range request.Faults("") {
 		f.Location = f.Location[1:] // of the body itself
 		faults = append(faults, f)
 	}

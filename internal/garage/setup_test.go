@@ -72,14 +72,12 @@ func newWorld(t *testing.T, s interface {
 	}
 }
 
-func ptr[T any](v T) *T { return &v }
-
 // hourly is 200 an hour, ten minutes of grace, 15 to leave, 5000 for a lost ticket,
 // and half as much again above 50 % occupancy.
 func hourly() parking.Spec {
 	return parking.Spec{
 		StrategyID: tariff, Name: "By the hour", TimeZone: "UTC", Currency: "EUR", GraceMinutes: 10, ExitWindowMinutes: 15,
-		Tiers: []parking.TierSpec{{IncrementMinutes: 60, Value: 200}}, LostFee: ptr(parking.Money(5000)),
+		Tiers: []parking.TierSpec{{IncrementMinutes: 60, Value: 200}}, LostFee: new(parking.Money(5000)),
 		Surge: []parking.SurgeSpec{{AboveBP: 5000, BP: 15000}},
 	}
 }

@@ -139,10 +139,7 @@ func (g *Garage) Price(ctx context.Context, id string, version int, request park
 	if err := invalid(priceFaults(s, &request)); err != nil {
 		return parking.Price{}, "", err
 	}
-	return parking.Compute(s, parking.Stay{
-		Entry: request.Entry, Until: request.Until, EntryOccupancyBP: request.EntryOccupancyBP,
-		Adjustments: request.Adjustments, Lost: request.Lost,
-	}), s.Currency, nil
+	return parking.Compute(s, parking.Stay(request)), s.Currency, nil
 }
 
 func priceFaults(s *parking.Strategy, request *parking.PriceRequest) []domain.Fault {

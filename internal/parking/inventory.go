@@ -45,8 +45,7 @@ func (r *Rules) Faults() []domain.Fault {
 
 // Faults says what is wrong with a spot by itself.
 func (s *Spot) Faults(at string) []domain.Fault {
-	var f faults
-	f = append(f, IDFaults(at+".spotId", s.SpotID)...)
+	f := faults(IDFaults(at+".spotId", s.SpotID))
 	f.check(slices.Contains([]SpotKind{KindCompact, KindRegular, KindOversized}, s.Kind), at+".kind",
 		"must be compact, regular or oversized", s.Kind)
 	for _, n := range []struct {

@@ -71,13 +71,12 @@ const dayMinutes = 24 * 60
 // Strategy reads the spec. It returns everything wrong with it, each with its place
 // under the body; with faults the strategy is not to be used.
 func (p *Spec) Strategy() (Strategy, []domain.Fault) {
-	var f faults
+	f := faults(NameFaults("name", p.Name))
 	s := Strategy{
 		StrategyID: p.StrategyID, Version: p.Version, Name: p.Name, TimeZone: p.TimeZone, Currency: p.Currency,
 		GraceMinutes: p.GraceMinutes, Period: p.Period, PeriodCap: p.PeriodCap, StayCap: p.StayCap, LostFee: p.LostFee,
 		ExitWindowMinutes: p.ExitWindowMinutes, Location: time.UTC,
 	}
-	f = append(f, NameFaults("name", p.Name)...)
 	f = append(f, CurrencyFaults("currency", p.Currency)...)
 	location, wrong := Zone("timeZone", p.TimeZone)
 	f = append(f, wrong...)
@@ -218,10 +217,8 @@ func CurrencyFaults(at, code string) []domain.Fault {
 
 // NameFaults says what is wrong with a name that people read.
 func NameFaults(at, name string) []domain.Fault {
-	var f faults
-	n := utf8.RuneCountInString(name)
-	f.check(n >= 1 && n <= maxName, at, fmt.Sprintf("must have 1 to %d characters", maxName), nil)
-	f = append(f, TextFaults(at, name)...)
+	f := faults(TextFaults(at, name))
+	f.check(name != "", at, fmt.Sprintf("must have 1 to %d characters", maxName), nil)
 	return f
 }
 

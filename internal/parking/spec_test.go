@@ -11,8 +11,8 @@ import (
 func written() Spec {
 	return Spec{
 		Name: "Centre", TimeZone: "Europe/Berlin", Currency: "EUR", GraceMinutes: 10,
-		Tiers:  []TierSpec{{FromMinute: 0, ToMinute: ptr(int64(60)), IncrementMinutes: 20, Value: 100}, {FromMinute: 60, IncrementMinutes: 60, Value: 200}},
-		Period: PeriodCalendarDay, ResetTime: "04:30", PeriodCap: ptr(Money(2000)), LostFee: ptr(Money(5000)),
+		Tiers:  []TierSpec{{FromMinute: 0, ToMinute: new(int64(60)), IncrementMinutes: 20, Value: 100}, {FromMinute: 60, IncrementMinutes: 60, Value: 200}},
+		Period: PeriodCalendarDay, ResetTime: "04:30", PeriodCap: new(Money(2000)), LostFee: new(Money(5000)),
 		Multipliers:       []MultiplierSpec{{Days: []int{5, 6}, Start: "18:00", End: "24:00", BP: 15000}},
 		Surge:             []SurgeSpec{{AboveBP: 9000, BP: 12000}},
 		ExitWindowMinutes: 15,
@@ -50,8 +50,8 @@ func TestSpecTableBecomesTiers(t *testing.T) {
 	back := SpecOf(&s)
 	require.Empty(t, back.Table)
 	require.Equal(t, []TierSpec{
-		{FromMinute: 0, ToMinute: ptr(int64(30)), IncrementMinutes: 30, Value: 100},
-		{FromMinute: 30, ToMinute: ptr(int64(120)), IncrementMinutes: 90, Value: 200},
+		{FromMinute: 0, ToMinute: new(int64(30)), IncrementMinutes: 30, Value: 100},
+		{FromMinute: 30, ToMinute: new(int64(120)), IncrementMinutes: 90, Value: 200},
 	}, back.Tiers)
 }
 
@@ -155,7 +155,7 @@ func TestChargeWindow(t *testing.T) {
 	entry := at(t, "2026-03-02T08:00:00Z")
 	s := hourly()
 	s.ExitWindowMinutes = 15
-	s.LostFee = ptr(Money(5000))
+	s.LostFee = new(Money(5000))
 	minute := func(m float64) time.Time { return entry.Add(time.Duration(m * float64(time.Minute))) }
 	paid := func(amounts ...any) *Ticket {
 		k := Ticket{EntryTime: entry}
