@@ -177,6 +177,7 @@ func invalid(faults []domain.Fault) *domain.Error {
 //
 //nolint:gochecknoglobals // guards a global of Huma's
 var installProblems = sync.OnceFunc(func() {
+	huma.ValidateStrictCasing = true
 	huma.NewError = func(status int, message string, errs ...error) huma.StatusError {
 		return problemFor(context.Background(), status, message, errs)
 	}
