@@ -109,7 +109,7 @@ const (
 func (p *process) listen(ctx context.Context, listener net.Listener, edge *service) (down func()) {
 	p.metrics.Register(telemetry.NewPoolCollector(edge))
 	server := &http.Server{
-		Handler:           api.New(edge, api.Options{Metrics: p.metrics.Handler(), Observe: p.metrics.Request, Log: p.log}),
+		Handler:           api.New(edge, api.Options{Parking: edge.parking, Metrics: p.metrics.Handler(), Observe: p.metrics.Request, Log: p.log}),
 		ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes,
 		ErrorLog: slog.NewLogLogger(p.log.Handler(), slog.LevelWarn),
 	}
