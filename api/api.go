@@ -25,6 +25,8 @@ type Options struct {
 	Observe func(method, route string, status int, took time.Duration)
 	// Now is the clock, for ages shown; nil: time.Now.
 	Now func() time.Time
+	// Parking is the parking half; nil: its operations answer that they are unavailable.
+	Parking ParkingService
 	// Mount adds routes of its own to the mux before serving (the console); nil: none.
 	Mount func(mux *http.ServeMux)
 }
@@ -32,6 +34,7 @@ type Options struct {
 // server holds what the operations share. It is not changed after New.
 type server struct {
 	service Service
+	parking ParkingService // nil: none
 	log     *slog.Logger
 	observe func(method, route string, status int, took time.Duration)
 	now     func() time.Time
@@ -51,7 +54,7 @@ func Document() *huma.OpenAPI { return assemble(nil, Options{}).api.OpenAPI() }
 
 func assemble(service Service, options Options) *server {
 	installProblems()
-	s := &server{service: service, log: options.Log, now: options.Now, mux: http.NewServeMux()}
+	s := &server{service: service, parking: options.Parking, log: options.Log, now: options.Now, mux: http.NewServeMux()}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
@@ -68,6 +71,7 @@ func assemble(service Service, options Options) *server {
 	s.poolRoutes()
 	s.mailboxRoutes()
 	s.auditRoutes()
+	s.parkingRoutes()
 	s.systemRoutes(options.Metrics)
 	finish(s.api.OpenAPI())
 	if options.Mount != nil {
@@ -109,6 +113,12 @@ func configuration() huma.Config {
 				{Name: tagPools, Description: "The resources and their limits."},
 				{Name: tagMailbox, Description: "Outcomes, for clients that were away."},
 				{Name: tagAudit, Description: "What happened, in order."},
+				{Name: tagFacilities, Description: "Car parks and their spots."},
+				{Name: tagVehicles, Description: "Who parks."},
+				{Name: tagPricing, Description: "Versions of tariffs, and what they make of a stay."},
+				{Name: tagTickets, Description: "Stays: entry, quote, payment, exit."},
+				{Name: tagReservations, Description: "Booking ahead, and the waiting line."},
+				{Name: tagReports, Description: "What happened in a facility."},
 				{Name: tagSystem, Description: "The program's own health."},
 			},
 		},

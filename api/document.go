@@ -13,14 +13,17 @@ import (
 // fields in later versions, so only request bodies are closed; and Retry-After is
 // shown where it is sent.
 func finish(document *huma.OpenAPI) {
-	closed := []string{"TaskSubmission", "ResourceCost", "MailboxKey", "Batch", "Settlement", "PoolChange"}
+	closed := []string{"TaskSubmission", "ResourceCost", "MailboxKey", "Batch", "Settlement", "PoolChange",
+		"NewFacility", "FacilityChange", "SpotImport", "NewSpot", "SpotChange", "NewVehicle", "PermitList", "NewStrategy",
+		"PriceRequest", "NewAdjustment", "NewEntry", "WaitRequest", "NewPayment", "TicketAdjustment", "LostReport", "NewExit",
+		"VoidRequest", "GateEventList", "GateEvent", "NewReservation", "OfferAcceptance", "WhatIfRequest"}
 	for name, schema := range document.Components.Schemas.Map() {
 		if !slices.Contains(closed, name) && schema.AdditionalProperties == false {
 			schema.AdditionalProperties = nil
 		}
 	}
 	for _, item := range document.Paths {
-		for _, op := range []*huma.Operation{item.Get, item.Post, item.Patch, item.Delete} {
+		for _, op := range []*huma.Operation{item.Get, item.Post, item.Put, item.Patch, item.Delete} {
 			if op != nil {
 				retryHeaders(op)
 			}

@@ -23,7 +23,7 @@ type Message struct {
 	JobID      int64           `json:"jobId"`
 	Submission int             `json:"submission"`
 	MailboxKey TaskMailbox     `json:"mailboxKey"`
-	Status     string          `enum:"completed,failed,expired,rejected,dropped" json:"status"`
+	Status     string          `doc:"How the task ended; of somebody in a facility's waiting line: offered, taken, expired or cancelled." enum:"completed,failed,expired,rejected,dropped,offered,taken,cancelled" json:"status"`
 	Reason     *Reason         `json:"reason,omitempty"`
 	Payload    json.RawMessage `doc:"The result of a completed task; else null." json:"payload"`
 	CreatedAt  time.Time       `json:"createdAt"`

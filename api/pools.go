@@ -27,15 +27,16 @@ type Pool struct {
 	DefaultTimeoutSecs float64               `json:"defaultTimeoutSecs"`
 	QueueBackend       string                `enum:"memory,file,postgres" json:"queueBackend"`
 	MailboxBackend     string                `enum:"memory,file,postgres" json:"mailboxBackend"`
-	RuntimeAdapter     string                `enum:"native,worker,web" json:"runtimeAdapter"`
+	RuntimeAdapter     string                `enum:"native,worker,web" json:"runtimeAdapter,omitempty"`
 	PriorityPolicy     string                `enum:"fifo,priority,fair,deadline" json:"priorityPolicy"`
-	ResourceKind       string                `doc:"Kind of tasks that name none." enum:"cpu,gpuVram,io,mixed" json:"resourceKind"`
+	ResourceKind       string                `doc:"Kind of tasks that name none." enum:"cpu,gpuVram,io,mixed,spots" json:"resourceKind"`
 	MaxOvertakes       int                   `doc:"How often a task that does not fit may be overtaken; 0: strictly in order." json:"maxOvertakes"`
 	MaxAttempts        int                   `doc:"Attempts of tasks that name none." json:"maxAttempts"`
 	Tenants            map[string]PoolTenant `doc:"Tenants with a weight or caps of their own." json:"tenants"`
 	Executors          []string              `doc:"Names a task may choose." json:"executors" nullable:"false"`
 	Version            int64                 `doc:"Counts changes of the configuration." json:"version"`
 	TurnNo             int64                 `doc:"Counts the scheduler's turns." json:"turnNo"`
+	Derived            bool                  `doc:"A facility shown as a pool: units are spots in service, those in use occupied or reserved. It can only be read." json:"derived,omitempty"`
 	EventSeq           int64                 `doc:"Sequence number of the pool's last audit event." json:"eventSeq"`
 }
 
@@ -162,7 +163,7 @@ func (s *server) poolJSON(v *store.PoolView) Pool {
 		MailboxBackend: string(v.MailboxBackend), RuntimeAdapter: string(v.Runtime), PriorityPolicy: string(v.Policy),
 		ResourceKind: string(v.ResourceKind), MaxOvertakes: v.MaxOvertakes, MaxAttempts: v.MaxAttempts,
 		Tenants: map[string]PoolTenant{}, Executors: append([]string{}, v.Executors...),
-		Version: v.Version, TurnNo: v.TurnNo, EventSeq: v.EventSeq,
+		Version: v.Version, TurnNo: v.TurnNo, Derived: v.Derived, EventSeq: v.EventSeq,
 	}
 	if v.OldestQueuedAt != nil {
 		view.OldestQueuedSecs = max(0, s.now().Sub(*v.OldestQueuedAt).Seconds())

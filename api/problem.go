@@ -28,14 +28,24 @@ func statusOf(code domain.Code) int {
 	switch code {
 	case domain.CodeMalformed:
 		return http.StatusBadRequest
-	case domain.CodeUnknownPool, domain.CodeUnknownTask, codeRouteNotFound:
+	case domain.CodeUnknownPool, domain.CodeUnknownTask, codeRouteNotFound, domain.CodeUnknownFacility, domain.CodeUnknownSpot,
+		domain.CodeUnknownVehicle, domain.CodeUnknownStrategy, domain.CodeUnknownTicket, domain.CodeUnknownReservation,
+		domain.CodeUnknownWaiting:
 		return http.StatusNotFound
 	case codeMethodNotAllowed:
 		return http.StatusMethodNotAllowed
 	case codeRequestTimeout:
 		return http.StatusRequestTimeout
+	case domain.CodePaymentRequired:
+		return http.StatusPaymentRequired
+	case domain.CodeOfferLapsed:
+		return http.StatusGone
 	case domain.CodeTaskExists, domain.CodeQueueFull, domain.CodeTenantQueueFull, domain.CodeCapacityZero,
-		domain.CodePoolDraining, domain.CodePoolDisabled, domain.CodeTaskFinal, domain.CodeConflict:
+		domain.CodePoolDraining, domain.CodePoolDisabled, domain.CodeTaskFinal, domain.CodeConflict,
+		domain.CodeExists, domain.CodePlateExists, domain.CodePlaceTaken, domain.CodeFull, domain.CodeNoFitEver,
+		domain.CodeAlreadyParked, domain.CodeAlreadyWaiting, domain.CodeSequenceConflict, domain.CodeTicketClosed,
+		domain.CodeOverpaid, domain.CodeNoSpot, domain.CodeReservationNotDue, domain.CodeReservationVehicle,
+		domain.CodeReservationEnded, domain.CodeNoOffer, domain.CodePoolDerived:
 		return http.StatusConflict
 	case domain.CodeTooLarge:
 		return http.StatusRequestEntityTooLarge
@@ -103,6 +113,7 @@ type ProblemDetails struct {
 	Detail    string         `doc:"What happened and what to do about it, for people." json:"detail"`
 	RequestID string         `doc:"Names the request in the server's log; also the X-Request-Id header." json:"requestId"`
 	Errors    []ProblemFault `doc:"Every fault found, with its location." json:"errors,omitempty"`
+	Due       *int64         `doc:"Of payment_required: what is to be paid, in minor units." json:"due,omitempty"`
 
 	retryAfter time.Duration
 }
@@ -143,6 +154,7 @@ func problemOf(ctx context.Context, err error) *ProblemDetails {
 	problem := &ProblemDetails{
 		Type: "urn:parkinglot:error:" + string(known.Code), Title: http.StatusText(status), Status: status,
 		Code: string(known.Code), Detail: known.Message, RequestID: requestOf(ctx).id, retryAfter: retryAfter(known),
+		Due: known.Due,
 	}
 	for _, f := range known.Faults {
 		problem.Errors = append(problem.Errors, ProblemFault(f))
@@ -165,6 +177,7 @@ func invalid(faults []domain.Fault) *domain.Error {
 //
 //nolint:gochecknoglobals // guards a global of Huma's
 var installProblems = sync.OnceFunc(func() {
+	huma.ValidateStrictCasing = true
 	huma.NewError = func(status int, message string, errs ...error) huma.StatusError {
 		return problemFor(context.Background(), status, message, errs)
 	}

@@ -15,7 +15,29 @@ import (
 	"time"
 
 	"github.com/oapi-codegen/runtime"
+	openapi_types "github.com/oapi-codegen/runtime/types"
 )
+
+// Defines values for AdjustmentKind.
+const (
+	AdjustmentKindFixed       AdjustmentKind = "fixed"
+	AdjustmentKindFreeMinutes AdjustmentKind = "freeMinutes"
+	AdjustmentKindPercent     AdjustmentKind = "percent"
+)
+
+// Valid indicates whether the value is a known member of the AdjustmentKind enum.
+func (e AdjustmentKind) Valid() bool {
+	switch e {
+	case AdjustmentKindFixed:
+		return true
+	case AdjustmentKindFreeMinutes:
+		return true
+	case AdjustmentKindPercent:
+		return true
+	default:
+		return false
+	}
+}
 
 // Defines values for AdmissionStatus.
 const (
@@ -35,18 +57,170 @@ func (e AdmissionStatus) Valid() bool {
 	}
 }
 
+// Defines values for BandStrategy.
+const (
+	BandStrategyFillIn         BandStrategy = "fill_in"
+	BandStrategyFirstAvailable BandStrategy = "first_available"
+	BandStrategyNearest        BandStrategy = "nearest"
+)
+
+// Valid indicates whether the value is a known member of the BandStrategy enum.
+func (e BandStrategy) Valid() bool {
+	switch e {
+	case BandStrategyFillIn:
+		return true
+	case BandStrategyFirstAvailable:
+		return true
+	case BandStrategyNearest:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for FacilityAllocationStrategy.
+const (
+	FacilityAllocationStrategyDynamic        FacilityAllocationStrategy = "dynamic"
+	FacilityAllocationStrategyFillIn         FacilityAllocationStrategy = "fill_in"
+	FacilityAllocationStrategyFirstAvailable FacilityAllocationStrategy = "first_available"
+	FacilityAllocationStrategyNearest        FacilityAllocationStrategy = "nearest"
+)
+
+// Valid indicates whether the value is a known member of the FacilityAllocationStrategy enum.
+func (e FacilityAllocationStrategy) Valid() bool {
+	switch e {
+	case FacilityAllocationStrategyDynamic:
+		return true
+	case FacilityAllocationStrategyFillIn:
+		return true
+	case FacilityAllocationStrategyFirstAvailable:
+		return true
+	case FacilityAllocationStrategyNearest:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for FacilityWindowRule.
+const (
+	FacilityWindowRuleNoneExist FacilityWindowRule = "none_exist"
+	FacilityWindowRuleNoneFree  FacilityWindowRule = "none_free"
+)
+
+// Valid indicates whether the value is a known member of the FacilityWindowRule enum.
+func (e FacilityWindowRule) Valid() bool {
+	switch e {
+	case FacilityWindowRuleNoneExist:
+		return true
+	case FacilityWindowRuleNoneFree:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for FacilityChangeAllocationStrategy.
+const (
+	FacilityChangeAllocationStrategyDynamic        FacilityChangeAllocationStrategy = "dynamic"
+	FacilityChangeAllocationStrategyFillIn         FacilityChangeAllocationStrategy = "fill_in"
+	FacilityChangeAllocationStrategyFirstAvailable FacilityChangeAllocationStrategy = "first_available"
+	FacilityChangeAllocationStrategyNearest        FacilityChangeAllocationStrategy = "nearest"
+)
+
+// Valid indicates whether the value is a known member of the FacilityChangeAllocationStrategy enum.
+func (e FacilityChangeAllocationStrategy) Valid() bool {
+	switch e {
+	case FacilityChangeAllocationStrategyDynamic:
+		return true
+	case FacilityChangeAllocationStrategyFillIn:
+		return true
+	case FacilityChangeAllocationStrategyFirstAvailable:
+		return true
+	case FacilityChangeAllocationStrategyNearest:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for FacilityChangeWindowRule.
+const (
+	FacilityChangeWindowRuleNoneExist FacilityChangeWindowRule = "none_exist"
+	FacilityChangeWindowRuleNoneFree  FacilityChangeWindowRule = "none_free"
+)
+
+// Valid indicates whether the value is a known member of the FacilityChangeWindowRule enum.
+func (e FacilityChangeWindowRule) Valid() bool {
+	switch e {
+	case FacilityChangeWindowRuleNoneExist:
+		return true
+	case FacilityChangeWindowRuleNoneFree:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for GateEventKind.
+const (
+	GateEventKindEntry GateEventKind = "entry"
+	GateEventKindExit  GateEventKind = "exit"
+	GateEventKindOpen  GateEventKind = "open"
+)
+
+// Valid indicates whether the value is a known member of the GateEventKind enum.
+func (e GateEventKind) Valid() bool {
+	switch e {
+	case GateEventKindEntry:
+		return true
+	case GateEventKindExit:
+		return true
+	case GateEventKindOpen:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for GateResultStatus.
+const (
+	Applied   GateResultStatus = "applied"
+	Duplicate GateResultStatus = "duplicate"
+	Refused   GateResultStatus = "refused"
+)
+
+// Valid indicates whether the value is a known member of the GateResultStatus enum.
+func (e GateResultStatus) Valid() bool {
+	switch e {
+	case Applied:
+		return true
+	case Duplicate:
+		return true
+	case Refused:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for MessageStatus.
 const (
+	MessageStatusCancelled MessageStatus = "cancelled"
 	MessageStatusCompleted MessageStatus = "completed"
 	MessageStatusDropped   MessageStatus = "dropped"
 	MessageStatusExpired   MessageStatus = "expired"
 	MessageStatusFailed    MessageStatus = "failed"
+	MessageStatusOffered   MessageStatus = "offered"
 	MessageStatusRejected  MessageStatus = "rejected"
+	MessageStatusTaken     MessageStatus = "taken"
 )
 
 // Valid indicates whether the value is a known member of the MessageStatus enum.
 func (e MessageStatus) Valid() bool {
 	switch e {
+	case MessageStatusCancelled:
+		return true
 	case MessageStatusCompleted:
 		return true
 	case MessageStatusDropped:
@@ -55,7 +229,203 @@ func (e MessageStatus) Valid() bool {
 		return true
 	case MessageStatusFailed:
 		return true
+	case MessageStatusOffered:
+		return true
 	case MessageStatusRejected:
+		return true
+	case MessageStatusTaken:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for NewAdjustmentKind.
+const (
+	NewAdjustmentKindFixed       NewAdjustmentKind = "fixed"
+	NewAdjustmentKindFreeMinutes NewAdjustmentKind = "freeMinutes"
+	NewAdjustmentKindPercent     NewAdjustmentKind = "percent"
+)
+
+// Valid indicates whether the value is a known member of the NewAdjustmentKind enum.
+func (e NewAdjustmentKind) Valid() bool {
+	switch e {
+	case NewAdjustmentKindFixed:
+		return true
+	case NewAdjustmentKindFreeMinutes:
+		return true
+	case NewAdjustmentKindPercent:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for NewFacilityAllocationStrategy.
+const (
+	NewFacilityAllocationStrategyDynamic        NewFacilityAllocationStrategy = "dynamic"
+	NewFacilityAllocationStrategyFillIn         NewFacilityAllocationStrategy = "fill_in"
+	NewFacilityAllocationStrategyFirstAvailable NewFacilityAllocationStrategy = "first_available"
+	NewFacilityAllocationStrategyNearest        NewFacilityAllocationStrategy = "nearest"
+)
+
+// Valid indicates whether the value is a known member of the NewFacilityAllocationStrategy enum.
+func (e NewFacilityAllocationStrategy) Valid() bool {
+	switch e {
+	case NewFacilityAllocationStrategyDynamic:
+		return true
+	case NewFacilityAllocationStrategyFillIn:
+		return true
+	case NewFacilityAllocationStrategyFirstAvailable:
+		return true
+	case NewFacilityAllocationStrategyNearest:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for NewFacilityWindowRule.
+const (
+	NewFacilityWindowRuleNoneExist NewFacilityWindowRule = "none_exist"
+	NewFacilityWindowRuleNoneFree  NewFacilityWindowRule = "none_free"
+)
+
+// Valid indicates whether the value is a known member of the NewFacilityWindowRule enum.
+func (e NewFacilityWindowRule) Valid() bool {
+	switch e {
+	case NewFacilityWindowRuleNoneExist:
+		return true
+	case NewFacilityWindowRuleNoneFree:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for NewSpotKind.
+const (
+	NewSpotKindCompact   NewSpotKind = "compact"
+	NewSpotKindOversized NewSpotKind = "oversized"
+	NewSpotKindRegular   NewSpotKind = "regular"
+)
+
+// Valid indicates whether the value is a known member of the NewSpotKind enum.
+func (e NewSpotKind) Valid() bool {
+	switch e {
+	case NewSpotKindCompact:
+		return true
+	case NewSpotKindOversized:
+		return true
+	case NewSpotKindRegular:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for NewSpotState.
+const (
+	NewSpotStateFree     NewSpotState = "free"
+	NewSpotStateOccupied NewSpotState = "occupied"
+	NewSpotStateReserved NewSpotState = "reserved"
+)
+
+// Valid indicates whether the value is a known member of the NewSpotState enum.
+func (e NewSpotState) Valid() bool {
+	switch e {
+	case NewSpotStateFree:
+		return true
+	case NewSpotStateOccupied:
+		return true
+	case NewSpotStateReserved:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for NewStrategyPeriod.
+const (
+	NewStrategyPeriodCalendarDay NewStrategyPeriod = "calendarDay"
+	NewStrategyPeriodNone        NewStrategyPeriod = "none"
+	NewStrategyPeriodRolling24H  NewStrategyPeriod = "rolling24h"
+)
+
+// Valid indicates whether the value is a known member of the NewStrategyPeriod enum.
+func (e NewStrategyPeriod) Valid() bool {
+	switch e {
+	case NewStrategyPeriodCalendarDay:
+		return true
+	case NewStrategyPeriodNone:
+		return true
+	case NewStrategyPeriodRolling24H:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for NewVehicleSize.
+const (
+	NewVehicleSizeLarge  NewVehicleSize = "large"
+	NewVehicleSizeMedium NewVehicleSize = "medium"
+	NewVehicleSizeSmall  NewVehicleSize = "small"
+)
+
+// Valid indicates whether the value is a known member of the NewVehicleSize enum.
+func (e NewVehicleSize) Valid() bool {
+	switch e {
+	case NewVehicleSizeLarge:
+		return true
+	case NewVehicleSizeMedium:
+		return true
+	case NewVehicleSizeSmall:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for NewVehicleType.
+const (
+	NewVehicleTypeCar        NewVehicleType = "car"
+	NewVehicleTypeMotorcycle NewVehicleType = "motorcycle"
+	NewVehicleTypeTruck      NewVehicleType = "truck"
+	NewVehicleTypeVan        NewVehicleType = "van"
+)
+
+// Valid indicates whether the value is a known member of the NewVehicleType enum.
+func (e NewVehicleType) Valid() bool {
+	switch e {
+	case NewVehicleTypeCar:
+		return true
+	case NewVehicleTypeMotorcycle:
+		return true
+	case NewVehicleTypeTruck:
+		return true
+	case NewVehicleTypeVan:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for OccupancyRowKind.
+const (
+	OccupancyRowKindCompact   OccupancyRowKind = "compact"
+	OccupancyRowKindOversized OccupancyRowKind = "oversized"
+	OccupancyRowKindRegular   OccupancyRowKind = "regular"
+)
+
+// Valid indicates whether the value is a known member of the OccupancyRowKind enum.
+func (e OccupancyRowKind) Valid() bool {
+	switch e {
+	case OccupancyRowKindCompact:
+		return true
+	case OccupancyRowKindOversized:
+		return true
+	case OccupancyRowKindRegular:
 		return true
 	default:
 		return false
@@ -134,6 +504,7 @@ const (
 	PoolResourceKindGpuVram PoolResourceKind = "gpuVram"
 	PoolResourceKindIo      PoolResourceKind = "io"
 	PoolResourceKindMixed   PoolResourceKind = "mixed"
+	PoolResourceKindSpots   PoolResourceKind = "spots"
 )
 
 // Valid indicates whether the value is a known member of the PoolResourceKind enum.
@@ -146,6 +517,8 @@ func (e PoolResourceKind) Valid() bool {
 	case PoolResourceKindIo:
 		return true
 	case PoolResourceKindMixed:
+		return true
+	case PoolResourceKindSpots:
 		return true
 	default:
 		return false
@@ -215,6 +588,60 @@ func (e PoolChangeState) Valid() bool {
 	}
 }
 
+// Defines values for PriceLineKind.
+const (
+	PriceLineKindFixed     PriceLineKind = "fixed"
+	PriceLineKindIncrement PriceLineKind = "increment"
+	PriceLineKindLost      PriceLineKind = "lost"
+	PriceLineKindPercent   PriceLineKind = "percent"
+	PriceLineKindPeriodCap PriceLineKind = "periodCap"
+	PriceLineKindStayCap   PriceLineKind = "stayCap"
+)
+
+// Valid indicates whether the value is a known member of the PriceLineKind enum.
+func (e PriceLineKind) Valid() bool {
+	switch e {
+	case PriceLineKindFixed:
+		return true
+	case PriceLineKindIncrement:
+		return true
+	case PriceLineKindLost:
+		return true
+	case PriceLineKindPercent:
+		return true
+	case PriceLineKindPeriodCap:
+		return true
+	case PriceLineKindStayCap:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ReservationStatus.
+const (
+	ReservationStatusBooked    ReservationStatus = "booked"
+	ReservationStatusCancelled ReservationStatus = "cancelled"
+	ReservationStatusNoShow    ReservationStatus = "no_show"
+	ReservationStatusUsed      ReservationStatus = "used"
+)
+
+// Valid indicates whether the value is a known member of the ReservationStatus enum.
+func (e ReservationStatus) Valid() bool {
+	switch e {
+	case ReservationStatusBooked:
+		return true
+	case ReservationStatusCancelled:
+		return true
+	case ReservationStatusNoShow:
+		return true
+	case ReservationStatusUsed:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ResourceCostKind.
 const (
 	ResourceCostKindCPU     ResourceCostKind = "cpu"
@@ -257,6 +684,69 @@ func (e SettlementStatus) Valid() bool {
 	case SettlementStatusExpired:
 		return true
 	case SettlementStatusFailed:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for SpotKind.
+const (
+	SpotKindCompact   SpotKind = "compact"
+	SpotKindOversized SpotKind = "oversized"
+	SpotKindRegular   SpotKind = "regular"
+)
+
+// Valid indicates whether the value is a known member of the SpotKind enum.
+func (e SpotKind) Valid() bool {
+	switch e {
+	case SpotKindCompact:
+		return true
+	case SpotKindOversized:
+		return true
+	case SpotKindRegular:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for SpotState.
+const (
+	SpotStateFree     SpotState = "free"
+	SpotStateOccupied SpotState = "occupied"
+	SpotStateReserved SpotState = "reserved"
+)
+
+// Valid indicates whether the value is a known member of the SpotState enum.
+func (e SpotState) Valid() bool {
+	switch e {
+	case SpotStateFree:
+		return true
+	case SpotStateOccupied:
+		return true
+	case SpotStateReserved:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for StrategyPeriod.
+const (
+	StrategyPeriodCalendarDay StrategyPeriod = "calendarDay"
+	StrategyPeriodNone        StrategyPeriod = "none"
+	StrategyPeriodRolling24H  StrategyPeriod = "rolling24h"
+)
+
+// Valid indicates whether the value is a known member of the StrategyPeriod enum.
+func (e StrategyPeriod) Valid() bool {
+	switch e {
+	case StrategyPeriodCalendarDay:
+		return true
+	case StrategyPeriodNone:
+		return true
+	case StrategyPeriodRolling24H:
 		return true
 	default:
 		return false
@@ -371,6 +861,210 @@ func (e TaskSubmissionPriority) Valid() bool {
 	}
 }
 
+// Defines values for TicketStatus.
+const (
+	TicketStatusClosed TicketStatus = "closed"
+	TicketStatusOpen   TicketStatus = "open"
+	TicketStatusVoid   TicketStatus = "void"
+)
+
+// Valid indicates whether the value is a known member of the TicketStatus enum.
+func (e TicketStatus) Valid() bool {
+	switch e {
+	case TicketStatusClosed:
+		return true
+	case TicketStatusOpen:
+		return true
+	case TicketStatusVoid:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for TicketAdjustmentKind.
+const (
+	TicketAdjustmentKindFixed       TicketAdjustmentKind = "fixed"
+	TicketAdjustmentKindFreeMinutes TicketAdjustmentKind = "freeMinutes"
+	TicketAdjustmentKindPercent     TicketAdjustmentKind = "percent"
+)
+
+// Valid indicates whether the value is a known member of the TicketAdjustmentKind enum.
+func (e TicketAdjustmentKind) Valid() bool {
+	switch e {
+	case TicketAdjustmentKindFixed:
+		return true
+	case TicketAdjustmentKindFreeMinutes:
+		return true
+	case TicketAdjustmentKindPercent:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for VehicleSize.
+const (
+	VehicleSizeLarge  VehicleSize = "large"
+	VehicleSizeMedium VehicleSize = "medium"
+	VehicleSizeSmall  VehicleSize = "small"
+)
+
+// Valid indicates whether the value is a known member of the VehicleSize enum.
+func (e VehicleSize) Valid() bool {
+	switch e {
+	case VehicleSizeLarge:
+		return true
+	case VehicleSizeMedium:
+		return true
+	case VehicleSizeSmall:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for VehicleType.
+const (
+	VehicleTypeCar        VehicleType = "car"
+	VehicleTypeMotorcycle VehicleType = "motorcycle"
+	VehicleTypeTruck      VehicleType = "truck"
+	VehicleTypeVan        VehicleType = "van"
+)
+
+// Valid indicates whether the value is a known member of the VehicleType enum.
+func (e VehicleType) Valid() bool {
+	switch e {
+	case VehicleTypeCar:
+		return true
+	case VehicleTypeMotorcycle:
+		return true
+	case VehicleTypeTruck:
+		return true
+	case VehicleTypeVan:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for WaitRequestPriority.
+const (
+	WaitRequestPriorityCritical WaitRequestPriority = "critical"
+	WaitRequestPriorityHigh     WaitRequestPriority = "high"
+	WaitRequestPriorityLow      WaitRequestPriority = "low"
+	WaitRequestPriorityNormal   WaitRequestPriority = "normal"
+)
+
+// Valid indicates whether the value is a known member of the WaitRequestPriority enum.
+func (e WaitRequestPriority) Valid() bool {
+	switch e {
+	case WaitRequestPriorityCritical:
+		return true
+	case WaitRequestPriorityHigh:
+		return true
+	case WaitRequestPriorityLow:
+		return true
+	case WaitRequestPriorityNormal:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for WaitingPriority.
+const (
+	WaitingPriorityCritical WaitingPriority = "critical"
+	WaitingPriorityHigh     WaitingPriority = "high"
+	WaitingPriorityLow      WaitingPriority = "low"
+	WaitingPriorityNormal   WaitingPriority = "normal"
+)
+
+// Valid indicates whether the value is a known member of the WaitingPriority enum.
+func (e WaitingPriority) Valid() bool {
+	switch e {
+	case WaitingPriorityCritical:
+		return true
+	case WaitingPriorityHigh:
+		return true
+	case WaitingPriorityLow:
+		return true
+	case WaitingPriorityNormal:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for WaitingStatus.
+const (
+	WaitingStatusCancelled WaitingStatus = "cancelled"
+	WaitingStatusExpired   WaitingStatus = "expired"
+	WaitingStatusOffered   WaitingStatus = "offered"
+	WaitingStatusTaken     WaitingStatus = "taken"
+	WaitingStatusWaiting   WaitingStatus = "waiting"
+)
+
+// Valid indicates whether the value is a known member of the WaitingStatus enum.
+func (e WaitingStatus) Valid() bool {
+	switch e {
+	case WaitingStatusCancelled:
+		return true
+	case WaitingStatusExpired:
+		return true
+	case WaitingStatusOffered:
+		return true
+	case WaitingStatusTaken:
+		return true
+	case WaitingStatusWaiting:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ListSpotsParamsKind.
+const (
+	ListSpotsParamsKindCompact   ListSpotsParamsKind = "compact"
+	ListSpotsParamsKindOversized ListSpotsParamsKind = "oversized"
+	ListSpotsParamsKindRegular   ListSpotsParamsKind = "regular"
+)
+
+// Valid indicates whether the value is a known member of the ListSpotsParamsKind enum.
+func (e ListSpotsParamsKind) Valid() bool {
+	switch e {
+	case ListSpotsParamsKindCompact:
+		return true
+	case ListSpotsParamsKindOversized:
+		return true
+	case ListSpotsParamsKindRegular:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ListSpotsParamsState.
+const (
+	ListSpotsParamsStateFree     ListSpotsParamsState = "free"
+	ListSpotsParamsStateOccupied ListSpotsParamsState = "occupied"
+	ListSpotsParamsStateReserved ListSpotsParamsState = "reserved"
+)
+
+// Valid indicates whether the value is a known member of the ListSpotsParamsState enum.
+func (e ListSpotsParamsState) Valid() bool {
+	switch e {
+	case ListSpotsParamsStateFree:
+		return true
+	case ListSpotsParamsStateOccupied:
+		return true
+	case ListSpotsParamsStateReserved:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ListTasksParamsStatus.
 const (
 	ListTasksParamsStatusCompleted ListTasksParamsStatus = "completed"
@@ -403,6 +1097,40 @@ func (e ListTasksParamsStatus) Valid() bool {
 		return false
 	}
 }
+
+// Defines values for ListTicketsParamsStatus.
+const (
+	ListTicketsParamsStatusClosed ListTicketsParamsStatus = "closed"
+	ListTicketsParamsStatusOpen   ListTicketsParamsStatus = "open"
+	ListTicketsParamsStatusVoid   ListTicketsParamsStatus = "void"
+)
+
+// Valid indicates whether the value is a known member of the ListTicketsParamsStatus enum.
+func (e ListTicketsParamsStatus) Valid() bool {
+	switch e {
+	case ListTicketsParamsStatusClosed:
+		return true
+	case ListTicketsParamsStatusOpen:
+		return true
+	case ListTicketsParamsStatusVoid:
+		return true
+	default:
+		return false
+	}
+}
+
+// Adjustment defines model for Adjustment.
+type Adjustment struct {
+	AdjustmentID string         `json:"adjustmentId"`
+	Amount       int64          `json:"amount,omitempty"`
+	Bp           int64          `json:"bp,omitempty"`
+	Kind         AdjustmentKind `json:"kind"`
+	Minutes      int64          `json:"minutes,omitempty"`
+	Reason       string         `json:"reason,omitempty"`
+}
+
+// AdjustmentKind defines model for Adjustment.Kind.
+type AdjustmentKind string
 
 // Admission defines model for Admission.
 type Admission struct {
@@ -439,6 +1167,16 @@ type AuditPage struct {
 	// NextCursor Continues after this page, now or when more has happened; absent on an empty page.
 	NextCursor string `json:"nextCursor,omitempty"`
 }
+
+// Band defines model for Band.
+type Band struct {
+	// AboveBp Strictly above this occupancy, in basis points.
+	AboveBp  int64        `json:"aboveBp"`
+	Strategy BandStrategy `json:"strategy"`
+}
+
+// BandStrategy defines model for Band.Strategy.
+type BandStrategy string
 
 // Batch defines model for Batch.
 type Batch struct {
@@ -513,10 +1251,124 @@ type Event struct {
 	Units int64 `json:"units,omitempty"`
 }
 
+// Facility defines model for Facility.
+type Facility struct {
+	AllocationStrategy FacilityAllocationStrategy `json:"allocationStrategy"`
+	Counts             SpotCounts                 `json:"counts"`
+
+	// Currency Examples: EUR
+	Currency     string `json:"currency"`
+	DynamicBands []Band `json:"dynamicBands,omitempty"`
+
+	// FacilityID Examples: central
+	FacilityID   string `json:"facilityId"`
+	MaxOvertakes int64  `json:"maxOvertakes"`
+
+	// Name Examples: Central garage
+	Name string `json:"name"`
+
+	// OccupancyBp floor(10000 × (occupied + reserved) / inService); 0 with none in service.
+	OccupancyBp   int64 `json:"occupancyBp"`
+	OfferHoldSecs int64 `json:"offerHoldSecs"`
+
+	// PricingStrategyID Examples: day
+	PricingStrategyID string `json:"pricingStrategyId"`
+
+	// TimeZone Examples: Europe/Berlin
+	TimeZone    string             `json:"timeZone"`
+	WindowRule  FacilityWindowRule `json:"windowRule"`
+	WindowSizes WindowSizes        `json:"windowSizes"`
+}
+
+// FacilityAllocationStrategy defines model for Facility.AllocationStrategy.
+type FacilityAllocationStrategy string
+
+// FacilityWindowRule defines model for Facility.WindowRule.
+type FacilityWindowRule string
+
+// FacilityChange defines model for FacilityChange.
+type FacilityChange struct {
+	AllocationStrategy *FacilityChangeAllocationStrategy `json:"allocationStrategy,omitempty"`
+	DynamicBands       *[]Band                           `json:"dynamicBands,omitempty"`
+	MaxOvertakes       *int64                            `json:"maxOvertakes,omitempty"`
+	OfferHoldSecs      *int64                            `json:"offerHoldSecs,omitempty"`
+	PricingStrategyID  *string                           `json:"pricingStrategyId,omitempty"`
+	WindowRule         *FacilityChangeWindowRule         `json:"windowRule,omitempty"`
+	WindowSizes        *WindowSizes                      `json:"windowSizes,omitempty"`
+}
+
+// FacilityChangeAllocationStrategy defines model for FacilityChange.AllocationStrategy.
+type FacilityChangeAllocationStrategy string
+
+// FacilityChangeWindowRule defines model for FacilityChange.WindowRule.
+type FacilityChangeWindowRule string
+
+// FacilityPage defines model for FacilityPage.
+type FacilityPage struct {
+	// Items By id.
+	Items []Facility `json:"items"`
+
+	// NextCursor Continues after this page; absent on the last.
+	NextCursor string `json:"nextCursor,omitempty"`
+}
+
+// GateEvent defines model for GateEvent.
+type GateEvent struct {
+	FacilityID string        `json:"facilityId"`
+	GateID     string        `json:"gateId"`
+	Kind       GateEventKind `json:"kind"`
+	ObservedAt time.Time     `json:"observedAt"`
+	Sequence   int64         `json:"sequence"`
+	TicketID   string        `json:"ticketId,omitempty"`
+	Vehicle    *NewVehicle   `json:"vehicle,omitempty"`
+	VehicleID  string        `json:"vehicleId,omitempty"`
+}
+
+// GateEventKind defines model for GateEvent.Kind.
+type GateEventKind string
+
+// GateEventList defines model for GateEventList.
+type GateEventList struct {
+	Events []GateEvent `json:"events"`
+}
+
+// GateResult defines model for GateResult.
+type GateResult struct {
+	// Code Why it was refused.
+	Code   string `json:"code,omitempty"`
+	GateID string `json:"gateId"`
+
+	// Message The same for people.
+	Message  string           `json:"message,omitempty"`
+	Sequence int64            `json:"sequence"`
+	Status   GateResultStatus `json:"status"`
+	TicketID string           `json:"ticketId,omitempty"`
+}
+
+// GateResultStatus defines model for GateResult.Status.
+type GateResultStatus string
+
+// GateResults defines model for GateResults.
+type GateResults struct {
+	Results []GateResult `json:"results"`
+}
+
 // Health defines model for Health.
 type Health struct {
 	// Status Examples: ok
 	Status string `json:"status"`
+}
+
+// Imported defines model for Imported.
+type Imported struct {
+	Created int64 `json:"created"`
+	Updated int64 `json:"updated"`
+}
+
+// LostReport defines model for LostReport.
+type LostReport struct {
+	// At Default: now.
+	At *time.Time `json:"at,omitempty"`
 }
 
 // MailboxKey defines model for MailboxKey.
@@ -559,8 +1411,10 @@ type Message struct {
 	Payload json.RawMessage `json:"payload"`
 
 	// PoolID Examples: llm
-	PoolID     string        `json:"poolId"`
-	Reason     *Reason       `json:"reason,omitempty"`
+	PoolID string  `json:"poolId"`
+	Reason *Reason `json:"reason,omitempty"`
+
+	// Status How the task ended; of somebody in a facility's waiting line: offered, taken, expired or cancelled.
 	Status     MessageStatus `json:"status"`
 	Submission int64         `json:"submission"`
 
@@ -568,8 +1422,338 @@ type Message struct {
 	TaskID string `json:"taskId"`
 }
 
-// MessageStatus defines model for Message.Status.
+// MessageStatus How the task ended; of somebody in a facility's waiting line: offered, taken, expired or cancelled.
 type MessageStatus string
+
+// Multiplier defines model for Multiplier.
+type Multiplier struct {
+	// Bp 10000 is one.
+	//
+	// Examples: 15000
+	Bp int64 `json:"bp"`
+
+	// Days ISO weekdays, 1 is Monday.
+	Days []int64 `json:"days"`
+
+	// End Exclusive; may be 24:00.
+	//
+	// Examples: 18:00
+	End string `json:"end"`
+
+	// Start Examples: 08:00
+	Start string `json:"start"`
+}
+
+// NewAdjustment defines model for NewAdjustment.
+type NewAdjustment struct {
+	// Amount Of fixed: minor units taken off.
+	Amount int64 `json:"amount,omitempty"`
+
+	// Bp Of percent: basis points taken off.
+	Bp   int64             `json:"bp,omitempty"`
+	Kind NewAdjustmentKind `json:"kind"`
+
+	// Minutes Of freeMinutes.
+	Minutes int64  `json:"minutes,omitempty"`
+	Reason  string `json:"reason,omitempty"`
+}
+
+// NewAdjustmentKind defines model for NewAdjustment.Kind.
+type NewAdjustmentKind string
+
+// NewEntry defines model for NewEntry.
+type NewEntry struct {
+	// At Default: now.
+	At *time.Time `json:"at,omitempty"`
+
+	// Features The spot has to have all of them.
+	Features []string `json:"features,omitempty"`
+
+	// GateID With sequence: the same call again gets the first answer.
+	//
+	// Examples: north
+	GateID        string `json:"gateId,omitempty"`
+	ReservationID string `json:"reservationId,omitempty"`
+
+	// Sequence With gateId: numbers the gate's calls.
+	Sequence *int64      `json:"sequence,omitempty"`
+	Vehicle  *NewVehicle `json:"vehicle,omitempty"`
+
+	// VehicleID Examples: v-1
+	VehicleID string       `json:"vehicleId,omitempty"`
+	Wait      *WaitRequest `json:"wait,omitempty"`
+}
+
+// NewExit defines model for NewExit.
+type NewExit struct {
+	// At Default: now.
+	At *time.Time `json:"at,omitempty"`
+
+	// GateID With sequence: the same call again gets the first answer.
+	GateID string `json:"gateId,omitempty"`
+
+	// Sequence With gateId: numbers the gate's calls.
+	Sequence *int64 `json:"sequence,omitempty"`
+}
+
+// NewFacility defines model for NewFacility.
+type NewFacility struct {
+	AllocationStrategy NewFacilityAllocationStrategy `json:"allocationStrategy,omitempty"`
+
+	// Currency ISO 4217; has to be that of the pricing strategy.
+	//
+	// Examples: EUR
+	Currency string `json:"currency"`
+
+	// DynamicBands Of dynamic: the highest band strictly below the occupancy chooses.
+	DynamicBands []Band `json:"dynamicBands,omitempty"`
+
+	// FacilityID Default: a new one. It must not be the id of a pool.
+	//
+	// Examples: central
+	FacilityID string `json:"facilityId,omitempty"`
+
+	// MaxOvertakes How often somebody who waits may be overtaken by others who fit. Default 16.
+	MaxOvertakes *int64 `json:"maxOvertakes,omitempty"`
+
+	// Name Examples: Central garage
+	Name string `json:"name"`
+
+	// OfferHoldSecs How long an offered spot is held. Default 120.
+	OfferHoldSecs *int64 `json:"offerHoldSecs,omitempty"`
+
+	// PricingStrategyID Its newest version at entry is pinned on the ticket.
+	//
+	// Examples: day
+	PricingStrategyID string `json:"pricingStrategyId"`
+
+	// TimeZone IANA name; has to be that of the pricing strategy.
+	//
+	// Examples: Europe/Berlin
+	TimeZone string `json:"timeZone"`
+
+	// WindowRule Windows are used when no oversized spot is free, or only when none exists.
+	WindowRule  NewFacilityWindowRule `json:"windowRule,omitempty"`
+	WindowSizes *WindowSizes          `json:"windowSizes,omitempty"`
+}
+
+// NewFacilityAllocationStrategy defines model for NewFacility.AllocationStrategy.
+type NewFacilityAllocationStrategy string
+
+// NewFacilityWindowRule Windows are used when no oversized spot is free, or only when none exists.
+type NewFacilityWindowRule string
+
+// NewPayment defines model for NewPayment.
+type NewPayment struct {
+	// Amount Minor units.
+	//
+	// Examples: 400
+	Amount int64 `json:"amount"`
+
+	// Method Examples: card
+	Method string `json:"method,omitempty"`
+
+	// PaidAt Default: now.
+	PaidAt *time.Time `json:"paidAt,omitempty"`
+
+	// PaymentID The same id with the same body is taken once.
+	//
+	// Examples: p-1
+	PaymentID string `json:"paymentId"`
+}
+
+// NewReservation defines model for NewReservation.
+type NewReservation struct {
+	Features []string  `json:"features,omitempty"`
+	From     time.Time `json:"from"`
+
+	// NoShowMinutes It lapses this long after from. Default 30.
+	NoShowMinutes int64 `json:"noShowMinutes,omitempty"`
+
+	// ReservationID Default: a new one.
+	//
+	// Examples: r-1
+	ReservationID string    `json:"reservationId,omitempty"`
+	To            time.Time `json:"to"`
+
+	// VehicleID Examples: v-1
+	VehicleID string `json:"vehicleId"`
+}
+
+// NewSpot defines model for NewSpot.
+type NewSpot struct {
+	// CurrentVehicle Does not count either.
+	CurrentVehicle string      `json:"currentVehicle,omitempty"`
+	DistanceRank   int64       `json:"distanceRank,omitempty"`
+	Features       []string    `json:"features,omitempty"`
+	Kind           NewSpotKind `json:"kind"`
+	Level          int64       `json:"level"`
+	OutOfService   bool        `json:"outOfService,omitempty"`
+	Position       int64       `json:"position"`
+	Row            int64       `json:"row"`
+
+	// SpotID Examples: A-017
+	SpotID string `json:"spotId"`
+
+	// State Taken so that a list of spots can be imported again; it does not count.
+	State NewSpotState `json:"state,omitempty"`
+
+	// TicketID Does not count either.
+	TicketID string `json:"ticketId,omitempty"`
+}
+
+// NewSpotKind defines model for NewSpot.Kind.
+type NewSpotKind string
+
+// NewSpotState Taken so that a list of spots can be imported again; it does not count.
+type NewSpotState string
+
+// NewStrategy defines model for NewStrategy.
+type NewStrategy struct {
+	// Currency ISO 4217; frozen.
+	//
+	// Examples: EUR
+	Currency string `json:"currency"`
+
+	// ExitWindowMinutes How long leaving is free after paying.
+	ExitWindowMinutes int64 `json:"exitWindowMinutes,omitempty"`
+
+	// GraceMinutes A stay of at most these costs nothing; a longer one is charged from its start.
+	GraceMinutes int64 `json:"graceMinutes,omitempty"`
+
+	// LostFee The least a lost ticket costs.
+	LostFee     *int64       `json:"lostFee,omitempty"`
+	Multipliers []Multiplier `json:"multipliers,omitempty"`
+
+	// Name Examples: Day tariff
+	Name string `json:"name"`
+
+	// Period Where the tiers start over.
+	Period NewStrategyPeriod `json:"period,omitempty"`
+
+	// PeriodCap Minor units.
+	PeriodCap *int64 `json:"periodCap,omitempty"`
+
+	// ResetTime When a calendarDay begins, HH:MM local.
+	//
+	// Examples: 04:00
+	ResetTime string `json:"resetTime,omitempty"`
+
+	// StayCap Minor units.
+	StayCap *int64 `json:"stayCap,omitempty"`
+
+	// StrategyID Default: a new one; of a later version that of the path.
+	//
+	// Examples: day
+	StrategyID string  `json:"strategyId,omitempty"`
+	Surge      []Surge `json:"surge,omitempty"`
+
+	// Table Instead of tiers: what a stay up to a minute costs in all.
+	Table []TableRow `json:"table,omitempty"`
+
+	// Tiers Contiguous from minute 0; only the last may be open.
+	Tiers []Tier `json:"tiers,omitempty"`
+
+	// TimeZone IANA name; frozen.
+	//
+	// Examples: Europe/Berlin
+	TimeZone string `json:"timeZone"`
+
+	// Version The one it will be; to be left out.
+	Version int64 `json:"version,omitempty"`
+}
+
+// NewStrategyPeriod Where the tiers start over.
+type NewStrategyPeriod string
+
+// NewVehicle defines model for NewVehicle.
+type NewVehicle struct {
+	// Jurisdiction Who issued the plate.
+	//
+	// Examples: DE
+	Jurisdiction string   `json:"jurisdiction"`
+	Permits      []string `json:"permits,omitempty"`
+
+	// Plate Kept in upper case, letters and digits only.
+	//
+	// Examples: B-AB 1234
+	Plate string         `json:"plate"`
+	Size  NewVehicleSize `json:"size"`
+
+	// Type A bus is a large truck.
+	Type NewVehicleType `json:"type"`
+
+	// VehicleID Default: a new one.
+	//
+	// Examples: v-1
+	VehicleID string `json:"vehicleId,omitempty"`
+}
+
+// NewVehicleSize defines model for NewVehicle.Size.
+type NewVehicleSize string
+
+// NewVehicleType A bus is a large truck.
+type NewVehicleType string
+
+// OccupancyHistory defines model for OccupancyHistory.
+type OccupancyHistory struct {
+	Rows []OccupancySample `json:"rows"`
+}
+
+// OccupancyReport defines model for OccupancyReport.
+type OccupancyReport struct {
+	Rows []OccupancyRow `json:"rows"`
+}
+
+// OccupancyRow defines model for OccupancyRow.
+type OccupancyRow struct {
+	InService    int64            `json:"inService"`
+	Kind         OccupancyRowKind `json:"kind"`
+	Level        int64            `json:"level"`
+	Occupied     int64            `json:"occupied"`
+	OutOfService int64            `json:"outOfService"`
+	Reserved     int64            `json:"reserved"`
+	Total        int64            `json:"total"`
+}
+
+// OccupancyRowKind defines model for OccupancyRow.Kind.
+type OccupancyRowKind string
+
+// OccupancySample defines model for OccupancySample.
+type OccupancySample struct {
+	At time.Time `json:"at"`
+
+	// Bp Occupancy in basis points; 0 with none in service.
+	Bp        int64 `json:"bp"`
+	InService int64 `json:"inService"`
+	Occupied  int64 `json:"occupied"`
+	Reserved  int64 `json:"reserved"`
+}
+
+// Offer defines model for Offer.
+type Offer struct {
+	ExpiresAt time.Time `json:"expiresAt"`
+	SpotIds   []string  `json:"spotIds"`
+}
+
+// OfferAcceptance defines model for OfferAcceptance.
+type OfferAcceptance struct {
+	// At Default: now.
+	At *time.Time `json:"at,omitempty"`
+}
+
+// Payment defines model for Payment.
+type Payment struct {
+	Amount    int64     `json:"amount"`
+	Method    string    `json:"method,omitempty"`
+	PaidAt    time.Time `json:"paidAt"`
+	PaymentID string    `json:"paymentId"`
+}
+
+// PermitList defines model for PermitList.
+type PermitList struct {
+	Permits []string `json:"permits"`
+}
 
 // Pool defines model for Pool.
 type Pool struct {
@@ -579,6 +1763,9 @@ type Pool struct {
 	// Ceiling What the database refuses to exceed: maxUnits, or what was in use when it shrank below that.
 	Ceiling            int64   `json:"ceiling"`
 	DefaultTimeoutSecs float64 `json:"defaultTimeoutSecs"`
+
+	// Derived A facility shown as a pool: units are spots in service, those in use occupied or reserved. It can only be read.
+	Derived bool `json:"derived,omitempty"`
 
 	// EventSeq Sequence number of the pool's last audit event.
 	EventSeq int64 `json:"eventSeq"`
@@ -616,7 +1803,7 @@ type Pool struct {
 
 	// Running Running tasks.
 	Running        int64              `json:"running"`
-	RuntimeAdapter PoolRuntimeAdapter `json:"runtimeAdapter"`
+	RuntimeAdapter PoolRuntimeAdapter `json:"runtimeAdapter,omitempty"`
 
 	// State Draining refuses new tasks and runs its queue dry; disabled refuses and starts nothing.
 	State PoolState `json:"state"`
@@ -681,6 +1868,51 @@ type PoolTenant struct {
 	Weight int64 `json:"weight"`
 }
 
+// Price defines model for Price.
+type Price struct {
+	Currency  string      `json:"currency"`
+	EntryTime time.Time   `json:"entryTime"`
+	Lines     []PriceLine `json:"lines"`
+
+	// Minutes Minutes begun.
+	Minutes int64 `json:"minutes"`
+
+	// Seconds Whole seconds of the stay.
+	Seconds int64 `json:"seconds"`
+
+	// Total Minor units.
+	Total int64     `json:"total"`
+	Until time.Time `json:"until"`
+}
+
+// PriceLine defines model for PriceLine.
+type PriceLine struct {
+	// Amount Minor units.
+	Amount int64 `json:"amount"`
+
+	// At Of an increment: its start.
+	At *time.Time `json:"at,omitempty"`
+
+	// Bp Of an increment the multiplier, of a percent what it takes off.
+	Bp   *int64        `json:"bp,omitempty"`
+	Kind PriceLineKind `json:"kind"`
+
+	// Period Counts from 0.
+	Period *int64 `json:"period,omitempty"`
+}
+
+// PriceLineKind defines model for PriceLine.Kind.
+type PriceLineKind string
+
+// PriceRequest defines model for PriceRequest.
+type PriceRequest struct {
+	Adjustments      []NewAdjustment `json:"adjustments,omitempty"`
+	EntryOccupancyBp *int64          `json:"entryOccupancyBp,omitempty"`
+	EntryTime        time.Time       `json:"entryTime"`
+	Lost             bool            `json:"lost,omitempty"`
+	Until            time.Time       `json:"until"`
+}
+
 // ProblemDetails defines model for ProblemDetails.
 type ProblemDetails struct {
 	// Code The stable code, for programs.
@@ -690,6 +1922,9 @@ type ProblemDetails struct {
 
 	// Detail What happened and what to do about it, for people.
 	Detail string `json:"detail"`
+
+	// Due Of payment_required: what is to be paid, in minor units.
+	Due int64 `json:"due,omitempty"`
 
 	// Errors Every fault found, with its location.
 	Errors []ProblemFault `json:"errors,omitempty"`
@@ -729,6 +1964,30 @@ type ProblemFault struct {
 	Value interface{} `json:"value,omitempty"`
 }
 
+// Quote defines model for Quote.
+type Quote struct {
+	Currency string `json:"currency"`
+
+	// Due What is still to be paid.
+	Due       int64     `json:"due"`
+	EntryTime time.Time `json:"entryTime"`
+
+	// FreeUntil Leaving is free until then.
+	FreeUntil *time.Time  `json:"freeUntil,omitempty"`
+	Lines     []PriceLine `json:"lines"`
+
+	// Minutes Minutes begun.
+	Minutes int64 `json:"minutes"`
+	Paid    int64 `json:"paid"`
+
+	// Seconds Whole seconds of the stay.
+	Seconds int64 `json:"seconds"`
+
+	// Total Minor units.
+	Total int64     `json:"total"`
+	Until time.Time `json:"until"`
+}
+
 // Reason defines model for Reason.
 type Reason struct {
 	// Code For programs; never renamed.
@@ -739,6 +1998,45 @@ type Reason struct {
 	// Message For people.
 	Message string `json:"message,omitempty"`
 }
+
+// Reconciliation defines model for Reconciliation.
+type Reconciliation struct {
+	Charged  int64                 `json:"charged"`
+	Faults   []ReconciliationFault `json:"faults"`
+	Openings int64                 `json:"openings"`
+	Paid     int64                 `json:"paid"`
+	Refunded int64                 `json:"refunded"`
+	Tickets  int64                 `json:"tickets"`
+}
+
+// ReconciliationFault defines model for ReconciliationFault.
+type ReconciliationFault struct {
+	Code     string `json:"code"`
+	GateID   string `json:"gateId,omitempty"`
+	Message  string `json:"message"`
+	Sequence int64  `json:"sequence,omitempty"`
+	TicketID string `json:"ticketId,omitempty"`
+}
+
+// Refund defines model for Refund.
+type Refund struct {
+	Amount    int64  `json:"amount"`
+	PaymentID string `json:"paymentId"`
+}
+
+// Reservation defines model for Reservation.
+type Reservation struct {
+	FacilityID    string            `json:"facilityId"`
+	From          time.Time         `json:"from"`
+	ReservationID string            `json:"reservationId"`
+	SpotIds       []string          `json:"spotIds"`
+	Status        ReservationStatus `json:"status"`
+	To            time.Time         `json:"to"`
+	VehicleID     string            `json:"vehicleId"`
+}
+
+// ReservationStatus defines model for Reservation.Status.
+type ReservationStatus string
 
 // ResourceCost defines model for ResourceCost.
 type ResourceCost struct {
@@ -758,6 +2056,24 @@ type ResourceCost struct {
 // Examples: gpuVram
 type ResourceCostKind string
 
+// RevenueReport defines model for RevenueReport.
+type RevenueReport struct {
+	Rows []RevenueRow `json:"rows"`
+}
+
+// RevenueRow defines model for RevenueRow.
+type RevenueRow struct {
+	Amount int64 `json:"amount"`
+
+	// Date Examples: 2026-03-01
+	Date       openapi_types.Date `json:"date"`
+	Paid       int64              `json:"paid"`
+	Refunded   int64              `json:"refunded"`
+	StrategyID string             `json:"strategyId"`
+	Tickets    int64              `json:"tickets"`
+	Version    int64              `json:"version"`
+}
+
 // Settlement defines model for Settlement.
 type Settlement struct {
 	// Reason Why, for people; the code is forced. A reason as tasks have it, {code, message}, is taken as well.
@@ -771,6 +2087,117 @@ type Settlement struct {
 
 // SettlementStatus What the task becomes.
 type SettlementStatus string
+
+// Spot defines model for Spot.
+type Spot struct {
+	// CurrentVehicle The vehicle that stands there.
+	CurrentVehicle string `json:"currentVehicle,omitempty"`
+
+	// DistanceRank Of the nearest allocation: lower is nearer.
+	DistanceRank int64 `json:"distanceRank"`
+
+	// Features Examples: ["ev","covered"]
+	Features     []string `json:"features"`
+	Kind         SpotKind `json:"kind"`
+	Level        int64    `json:"level"`
+	OutOfService bool     `json:"outOfService"`
+
+	// Position Spots next to each other in a row differ by one.
+	Position int64 `json:"position"`
+	Row      int64 `json:"row"`
+
+	// SpotID Examples: A-017
+	SpotID   string    `json:"spotId"`
+	State    SpotState `json:"state"`
+	TicketID string    `json:"ticketId,omitempty"`
+}
+
+// SpotKind defines model for Spot.Kind.
+type SpotKind string
+
+// SpotState defines model for Spot.State.
+type SpotState string
+
+// SpotChange defines model for SpotChange.
+type SpotChange struct {
+	Features *[]string `json:"features,omitempty"`
+
+	// OutOfService Who stands there stays; nobody else is sent there.
+	OutOfService *bool `json:"outOfService,omitempty"`
+}
+
+// SpotCounts defines model for SpotCounts.
+type SpotCounts struct {
+	InService    int64 `json:"inService"`
+	Occupied     int64 `json:"occupied"`
+	OutOfService int64 `json:"outOfService"`
+	Reserved     int64 `json:"reserved"`
+	Total        int64 `json:"total"`
+}
+
+// SpotImport defines model for SpotImport.
+type SpotImport struct {
+	Spots []NewSpot `json:"spots"`
+}
+
+// SpotPage defines model for SpotPage.
+type SpotPage struct {
+	// Items By id.
+	Items []Spot `json:"items"`
+
+	// NextCursor Continues after this page; absent on the last.
+	NextCursor string `json:"nextCursor,omitempty"`
+}
+
+// Strategy defines model for Strategy.
+type Strategy struct {
+	Currency          string         `json:"currency"`
+	ExitWindowMinutes int64          `json:"exitWindowMinutes"`
+	GraceMinutes      int64          `json:"graceMinutes"`
+	LostFee           int64          `json:"lostFee"`
+	Multipliers       []Multiplier   `json:"multipliers"`
+	Name              string         `json:"name"`
+	Period            StrategyPeriod `json:"period"`
+	PeriodCap         int64          `json:"periodCap"`
+	ResetTime         string         `json:"resetTime"`
+	StayCap           int64          `json:"stayCap"`
+
+	// StrategyID Examples: day
+	StrategyID string  `json:"strategyId"`
+	Surge      []Surge `json:"surge"`
+	Tiers      []Tier  `json:"tiers"`
+	TimeZone   string  `json:"timeZone"`
+
+	// Version Examples: 1
+	Version int64 `json:"version"`
+}
+
+// StrategyPeriod defines model for Strategy.Period.
+type StrategyPeriod string
+
+// StrategyRef defines model for StrategyRef.
+type StrategyRef struct {
+	StrategyID string `json:"strategyId"`
+	Version    int64  `json:"version"`
+}
+
+// Surge defines model for Surge.
+type Surge struct {
+	// AboveBp Strictly above.
+	//
+	// Examples: 8000
+	AboveBp int64 `json:"aboveBp"`
+
+	// Bp Examples: 12500
+	Bp int64 `json:"bp"`
+}
+
+// TableRow defines model for TableRow.
+type TableRow struct {
+	// Total Minor units.
+	Total      int64 `json:"total"`
+	UpToMinute int64 `json:"upToMinute"`
+}
 
 // Task defines model for Task.
 type Task struct {
@@ -904,6 +2331,193 @@ type TaskSubmission struct {
 // TaskSubmissionPriority The task's class.
 type TaskSubmissionPriority string
 
+// Ticket defines model for Ticket.
+type Ticket struct {
+	Adjustments []Adjustment `json:"adjustments"`
+
+	// Amount What it cost; once closed.
+	Amount *int64 `json:"amount,omitempty"`
+
+	// EntryOccupancyBp Measured before this entry; null: no spot was in service.
+	EntryOccupancyBp int64      `json:"entryOccupancyBp"`
+	EntryTime        time.Time  `json:"entryTime"`
+	ExitTime         *time.Time `json:"exitTime,omitempty"`
+	FacilityID       string     `json:"facilityId"`
+
+	// Lines Of amount; lists leave them out.
+	Lines []PriceLine `json:"lines,omitempty"`
+	Lost  bool        `json:"lost"`
+
+	// Paid Sum of the payments, in minor units.
+	Paid     int64     `json:"paid"`
+	Payments []Payment `json:"payments"`
+
+	// PricedUntil What amount was computed for.
+	PricedUntil     *time.Time  `json:"pricedUntil,omitempty"`
+	PricingStrategy StrategyRef `json:"pricingStrategy"`
+	Refunds         []Refund    `json:"refunds"`
+	ReservationID   string      `json:"reservationId,omitempty"`
+
+	// SpotID The lowest position of its spots.
+	SpotID     string       `json:"spotId"`
+	SpotIds    []string     `json:"spotIds"`
+	Status     TicketStatus `json:"status"`
+	TicketID   string       `json:"ticketId"`
+	VehicleID  string       `json:"vehicleId"`
+	VoidReason string       `json:"voidReason,omitempty"`
+}
+
+// TicketStatus defines model for Ticket.Status.
+type TicketStatus string
+
+// TicketAdjustment defines model for TicketAdjustment.
+type TicketAdjustment struct {
+	// AdjustmentID Examples: a-1
+	AdjustmentID string `json:"adjustmentId"`
+
+	// Amount Of fixed: minor units taken off.
+	Amount int64 `json:"amount,omitempty"`
+
+	// Bp Of percent: basis points taken off.
+	Bp   int64                `json:"bp,omitempty"`
+	Kind TicketAdjustmentKind `json:"kind"`
+
+	// Minutes Of freeMinutes.
+	Minutes int64  `json:"minutes,omitempty"`
+	Reason  string `json:"reason,omitempty"`
+}
+
+// TicketAdjustmentKind defines model for TicketAdjustment.Kind.
+type TicketAdjustmentKind string
+
+// TicketPage defines model for TicketPage.
+type TicketPage struct {
+	// Items In the order of their entry, facility by facility, without lines.
+	Items []Ticket `json:"items"`
+
+	// NextCursor Continues after this page; absent on the last.
+	NextCursor string `json:"nextCursor,omitempty"`
+}
+
+// Tier defines model for Tier.
+type Tier struct {
+	FromMinute       int64 `json:"fromMinute"`
+	IncrementMinutes int64 `json:"incrementMinutes"`
+
+	// ToMinute Exclusive; null: open.
+	ToMinute int64 `json:"toMinute,omitempty"`
+
+	// Value Of one increment begun, in minor units.
+	Value int64 `json:"value"`
+}
+
+// Vehicle defines model for Vehicle.
+type Vehicle struct {
+	// Jurisdiction Examples: DE
+	Jurisdiction string   `json:"jurisdiction"`
+	Permits      []string `json:"permits"`
+
+	// Plate Examples: BAB1234
+	Plate string      `json:"plate"`
+	Size  VehicleSize `json:"size"`
+	Type  VehicleType `json:"type"`
+
+	// VehicleID Examples: v-1
+	VehicleID string `json:"vehicleId"`
+}
+
+// VehicleSize defines model for Vehicle.Size.
+type VehicleSize string
+
+// VehicleType defines model for Vehicle.Type.
+type VehicleType string
+
+// VehiclePage defines model for VehiclePage.
+type VehiclePage struct {
+	Items      []Vehicle `json:"items"`
+	NextCursor string    `json:"nextCursor,omitempty"`
+}
+
+// VoidRequest defines model for VoidRequest.
+type VoidRequest struct {
+	// Reason Examples: barrier defect
+	Reason string `json:"reason"`
+}
+
+// WaitRequest defines model for WaitRequest.
+type WaitRequest struct {
+	// Deadline Until when.
+	Deadline   time.Time           `json:"deadline"`
+	MailboxKey *MailboxKey         `json:"mailboxKey,omitempty"`
+	Priority   WaitRequestPriority `json:"priority,omitempty"`
+}
+
+// WaitRequestPriority defines model for WaitRequest.Priority.
+type WaitRequestPriority string
+
+// Waiting defines model for Waiting.
+type Waiting struct {
+	Deadline   time.Time `json:"deadline"`
+	FacilityID string    `json:"facilityId"`
+	Offer      *Offer    `json:"offer,omitempty"`
+
+	// Position 1 for the first; absent: not in the line.
+	Position int64           `json:"position,omitempty"`
+	Priority WaitingPriority `json:"priority"`
+
+	// Reason Of expired: offer_lapsed or deadline_passed.
+	Reason string        `json:"reason,omitempty"`
+	Status WaitingStatus `json:"status"`
+
+	// TicketID Of taken.
+	TicketID  string `json:"ticketId,omitempty"`
+	VehicleID string `json:"vehicleId"`
+	WaitingID string `json:"waitingId"`
+}
+
+// WaitingPriority defines model for Waiting.Priority.
+type WaitingPriority string
+
+// WaitingStatus defines model for Waiting.Status.
+type WaitingStatus string
+
+// WaitingPage defines model for WaitingPage.
+type WaitingPage struct {
+	// Items In order.
+	Items []Waiting `json:"items"`
+
+	// NextCursor Continues after this page; absent on the last.
+	NextCursor string `json:"nextCursor,omitempty"`
+}
+
+// WhatIfReport defines model for WhatIfReport.
+type WhatIfReport struct {
+	CurrentTotal int64       `json:"currentTotal"`
+	DraftTotal   int64       `json:"draftTotal"`
+	Rows         []WhatIfRow `json:"rows"`
+	Tickets      int64       `json:"tickets"`
+}
+
+// WhatIfRequest defines model for WhatIfRequest.
+type WhatIfRequest struct {
+	From     time.Time   `json:"from"`
+	Strategy NewStrategy `json:"strategy"`
+	To       time.Time   `json:"to"`
+}
+
+// WhatIfRow defines model for WhatIfRow.
+type WhatIfRow struct {
+	Current  int64  `json:"current"`
+	Draft    int64  `json:"draft"`
+	TicketID string `json:"ticketId"`
+}
+
+// WindowSizes defines model for WindowSizes.
+type WindowSizes struct {
+	Compact *int64 `json:"compact,omitempty"`
+	Regular *int64 `json:"regular,omitempty"`
+}
+
 // ListEventsParams defines parameters for ListEvents.
 type ListEventsParams struct {
 	// TaskID Only events of this task.
@@ -928,6 +2542,78 @@ type ListEventsParams struct {
 	To *string `form:"to,omitempty" json:"to,omitempty"`
 
 	// Limit Events of a page.
+	Limit *int64 `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor nextCursor of the page before.
+	Cursor *string `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
+// ListFacilitiesParams defines parameters for ListFacilities.
+type ListFacilitiesParams struct {
+	// Limit Items of a page.
+	Limit *int64 `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor nextCursor of the page before.
+	Cursor *string `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
+// ReportOccupancyHistoryParams defines parameters for ReportOccupancyHistory.
+type ReportOccupancyHistoryParams struct {
+	// From A time as RFC 3339 has it, inclusive.
+	From string `form:"from" json:"from"`
+
+	// To A time as RFC 3339 has it, exclusive.
+	To string `form:"to" json:"to"`
+
+	// StepMinutes Minutes between samples.
+	StepMinutes *int64 `form:"stepMinutes,omitempty" json:"stepMinutes,omitempty"`
+}
+
+// ReportReconciliationParams defines parameters for ReportReconciliation.
+type ReportReconciliationParams struct {
+	// From A time as RFC 3339 has it, inclusive.
+	From string `form:"from" json:"from"`
+
+	// To A time as RFC 3339 has it, exclusive.
+	To string `form:"to" json:"to"`
+}
+
+// ReportRevenueParams defines parameters for ReportRevenue.
+type ReportRevenueParams struct {
+	// From A time as RFC 3339 has it, inclusive.
+	From string `form:"from" json:"from"`
+
+	// To A time as RFC 3339 has it, exclusive.
+	To string `form:"to" json:"to"`
+}
+
+// ListSpotsParams defines parameters for ListSpots.
+type ListSpotsParams struct {
+	// Limit Items of a page.
+	Limit *int64 `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor nextCursor of the page before.
+	Cursor *string `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Kind Only spots of this kind.
+	Kind *ListSpotsParamsKind `form:"kind,omitempty" json:"kind,omitempty"`
+
+	// State Only spots in this state.
+	State *ListSpotsParamsState `form:"state,omitempty" json:"state,omitempty"`
+
+	// Level Only spots on this level.
+	Level *string `form:"level,omitempty" json:"level,omitempty"`
+}
+
+// ListSpotsParamsKind defines parameters for ListSpots.
+type ListSpotsParamsKind string
+
+// ListSpotsParamsState defines parameters for ListSpots.
+type ListSpotsParamsState string
+
+// ListWaitingParams defines parameters for ListWaiting.
+type ListWaitingParams struct {
+	// Limit Items of a page.
 	Limit *int64 `form:"limit,omitempty" json:"limit,omitempty"`
 
 	// Cursor nextCursor of the page before.
@@ -979,6 +2665,72 @@ type GetTaskParams struct {
 	Wait *string `form:"wait,omitempty" json:"wait,omitempty"`
 }
 
+// ListTicketsParams defines parameters for ListTickets.
+type ListTicketsParams struct {
+	// Limit Items of a page.
+	Limit *int64 `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor nextCursor of the page before.
+	Cursor *string `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// FacilityID Only tickets of this facility.
+	FacilityID *string `form:"facilityId,omitempty" json:"facilityId,omitempty"`
+
+	// VehicleID Only tickets of this vehicle.
+	VehicleID *string `form:"vehicleId,omitempty" json:"vehicleId,omitempty"`
+
+	// Status Only tickets in this status.
+	Status *ListTicketsParamsStatus `form:"status,omitempty" json:"status,omitempty"`
+}
+
+// ListTicketsParamsStatus defines parameters for ListTickets.
+type ListTicketsParamsStatus string
+
+// QuoteTicketParams defines parameters for QuoteTicket.
+type QuoteTicketParams struct {
+	// Until A time as RFC 3339 has it; default: now.
+	Until *string `form:"until,omitempty" json:"until,omitempty"`
+}
+
+// FindVehiclesParams defines parameters for FindVehicles.
+type FindVehiclesParams struct {
+	// Limit Items of a page.
+	Limit *int64 `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor nextCursor of the page before.
+	Cursor *string `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Plate In any spelling.
+	Plate string `form:"plate" json:"plate"`
+
+	// Jurisdiction Who issued the plate.
+	Jurisdiction string `form:"jurisdiction" json:"jurisdiction"`
+}
+
+// CreateFacilityJSONRequestBody defines body for CreateFacility for application/json ContentType.
+type CreateFacilityJSONRequestBody = NewFacility
+
+// ChangeFacilityJSONRequestBody defines body for ChangeFacility for application/json ContentType.
+type ChangeFacilityJSONRequestBody = FacilityChange
+
+// EnterFacilityJSONRequestBody defines body for EnterFacility for application/json ContentType.
+type EnterFacilityJSONRequestBody = NewEntry
+
+// WhatIfJSONRequestBody defines body for WhatIf for application/json ContentType.
+type WhatIfJSONRequestBody = WhatIfRequest
+
+// ReserveJSONRequestBody defines body for Reserve for application/json ContentType.
+type ReserveJSONRequestBody = NewReservation
+
+// ImportSpotsJSONRequestBody defines body for ImportSpots for application/json ContentType.
+type ImportSpotsJSONRequestBody = SpotImport
+
+// ChangeSpotJSONRequestBody defines body for ChangeSpot for application/json ContentType.
+type ChangeSpotJSONRequestBody = SpotChange
+
+// TellGateEventsJSONRequestBody defines body for TellGateEvents for application/json ContentType.
+type TellGateEventsJSONRequestBody = GateEventList
+
 // ChangePoolJSONRequestBody defines body for ChangePool for application/json ContentType.
 type ChangePoolJSONRequestBody = PoolChange
 
@@ -990,6 +2742,39 @@ type SettleTaskJSONRequestBody = Settlement
 
 // SubmitTasksJSONRequestBody defines body for SubmitTasks for application/json ContentType.
 type SubmitTasksJSONRequestBody = Batch
+
+// CreateStrategyJSONRequestBody defines body for CreateStrategy for application/json ContentType.
+type CreateStrategyJSONRequestBody = NewStrategy
+
+// AddStrategyVersionJSONRequestBody defines body for AddStrategyVersion for application/json ContentType.
+type AddStrategyVersionJSONRequestBody = NewStrategy
+
+// PriceStayJSONRequestBody defines body for PriceStay for application/json ContentType.
+type PriceStayJSONRequestBody = PriceRequest
+
+// AdjustTicketJSONRequestBody defines body for AdjustTicket for application/json ContentType.
+type AdjustTicketJSONRequestBody = TicketAdjustment
+
+// ExitTicketJSONRequestBody defines body for ExitTicket for application/json ContentType.
+type ExitTicketJSONRequestBody = NewExit
+
+// ReportLostJSONRequestBody defines body for ReportLost for application/json ContentType.
+type ReportLostJSONRequestBody = LostReport
+
+// PayTicketJSONRequestBody defines body for PayTicket for application/json ContentType.
+type PayTicketJSONRequestBody = NewPayment
+
+// VoidTicketJSONRequestBody defines body for VoidTicket for application/json ContentType.
+type VoidTicketJSONRequestBody = VoidRequest
+
+// CreateVehicleJSONRequestBody defines body for CreateVehicle for application/json ContentType.
+type CreateVehicleJSONRequestBody = NewVehicle
+
+// SetPermitsJSONRequestBody defines body for SetPermits for application/json ContentType.
+type SetPermitsJSONRequestBody = PermitList
+
+// AcceptOfferJSONRequestBody defines body for AcceptOffer for application/json ContentType.
+type AcceptOfferJSONRequestBody = OfferAcceptance
 
 // RequestEditorFn is the function signature for the RequestEditor callback function
 type RequestEditorFn func(ctx context.Context, req *http.Request) error
@@ -1071,6 +2856,206 @@ type ClientInterface interface {
 	//
 	// Corresponds with GET /audit (the `ListEvents` operationId).
 	ListEvents(ctx context.Context, params *ListEventsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListFacilities List the facilities
+	//
+	// By id.
+	//
+	// Corresponds with GET /facilities (the `ListFacilities` operationId).
+	ListFacilities(ctx context.Context, params *ListFacilitiesParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateFacilityWithBody Create a facility
+	//
+	// Without spots. The same id with the same body gives the same answer, with another body `409 exists`.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /facilities (the `CreateFacility` operationId).
+	CreateFacilityWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateFacility Create a facility
+	//
+	// Without spots. The same id with the same body gives the same answer, with another body `409 exists`.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /facilities (the `CreateFacility` operationId).
+	CreateFacility(ctx context.Context, body CreateFacilityJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetFacility Read a facility
+	//
+	// Its settings and the counts of its spots.
+	//
+	// Corresponds with GET /facilities/{facilityId} (the `GetFacility` operationId).
+	GetFacility(ctx context.Context, facilityID string, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ChangeFacilityWithBody Change a facility
+	//
+	// What the body does not name stays. Audited with who did it (`X-Actor`).
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PATCH /facilities/{facilityId} (the `ChangeFacility` operationId).
+	ChangeFacilityWithBody(ctx context.Context, facilityID string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ChangeFacility Change a facility
+	//
+	// What the body does not name stays. Audited with who did it (`X-Actor`).
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with PATCH /facilities/{facilityId} (the `ChangeFacility` operationId).
+	ChangeFacility(ctx context.Context, facilityID string, body ChangeFacilityJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// EnterFacilityWithBody Let a vehicle in
+	//
+	// `201` with a ticket, or `202` with a place in the line where `wait` was given. `409 full`: nothing fits now; `no_fit_ever`: waiting is no use; `vehicle_already_parked`; `sequence_conflict`: the gate used the number for something else.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /facilities/{facilityId}/entries (the `EnterFacility` operationId).
+	EnterFacilityWithBody(ctx context.Context, facilityID string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// EnterFacility Let a vehicle in
+	//
+	// `201` with a ticket, or `202` with a place in the line where `wait` was given. `409 full`: nothing fits now; `no_fit_ever`: waiting is no use; `vehicle_already_parked`; `sequence_conflict`: the gate used the number for something else.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /facilities/{facilityId}/entries (the `EnterFacility` operationId).
+	EnterFacility(ctx context.Context, facilityID string, body EnterFacilityJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ReportOccupancy Occupancy now
+	//
+	// By level and kind.
+	//
+	// Corresponds with GET /facilities/{facilityId}/reports/occupancy (the `ReportOccupancy` operationId).
+	ReportOccupancy(ctx context.Context, facilityID string, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ReportOccupancyHistory Occupancy over time
+	//
+	// A sample each step; instants before the first change have none.
+	//
+	// Corresponds with GET /facilities/{facilityId}/reports/occupancy-history (the `ReportOccupancyHistory` operationId).
+	ReportOccupancyHistory(ctx context.Context, facilityID string, params *ReportOccupancyHistoryParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ReportReconciliation Reconciliation
+	//
+	// Gate openings, tickets and payments, and what does not add up.
+	//
+	// Corresponds with GET /facilities/{facilityId}/reports/reconciliation (the `ReportReconciliation` operationId).
+	ReportReconciliation(ctx context.Context, facilityID string, params *ReportReconciliationParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ReportRevenue Revenue
+	//
+	// By local date of the exit and strategy version.
+	//
+	// Corresponds with GET /facilities/{facilityId}/reports/revenue (the `ReportRevenue` operationId).
+	ReportRevenue(ctx context.Context, facilityID string, params *ReportRevenueParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// WhatIfWithBody What if
+	//
+	// Prices the stays that ended in the span under a draft strategy. Nothing is stored.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /facilities/{facilityId}/reports/what-if (the `WhatIf` operationId).
+	WhatIfWithBody(ctx context.Context, facilityID string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// WhatIf What if
+	//
+	// Prices the stays that ended in the span under a draft strategy. Nothing is stored.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /facilities/{facilityId}/reports/what-if (the `WhatIf` operationId).
+	WhatIf(ctx context.Context, facilityID string, body WhatIfJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ReserveWithBody Reserve
+	//
+	// `409 no_spot`: nothing is free for that span.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /facilities/{facilityId}/reservations (the `Reserve` operationId).
+	ReserveWithBody(ctx context.Context, facilityID string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// Reserve Reserve
+	//
+	// `409 no_spot`: nothing is free for that span.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /facilities/{facilityId}/reservations (the `Reserve` operationId).
+	Reserve(ctx context.Context, facilityID string, body ReserveJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListSpots List spots
+	//
+	// By id, with what stands on them.
+	//
+	// Corresponds with GET /facilities/{facilityId}/spots (the `ListSpots` operationId).
+	ListSpots(ctx context.Context, facilityID string, params *ListSpotsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ImportSpotsWithBody Import spots
+	//
+	// Creates spots or changes those that are there, all or none, up to 10,000. Also as `text/csv`: the first line has the same names, features are separated by `;`. `422` lists every fault with its place: `body.spots[17].kind`, of CSV `body.lines[19].kind` by the line of the file. A spot that is taken or reserved keeps its kind and place.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /facilities/{facilityId}/spots/import (the `ImportSpots` operationId).
+	ImportSpotsWithBody(ctx context.Context, facilityID string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ImportSpots Import spots
+	//
+	// Creates spots or changes those that are there, all or none, up to 10,000. Also as `text/csv`: the first line has the same names, features are separated by `;`. `422` lists every fault with its place: `body.spots[17].kind`, of CSV `body.lines[19].kind` by the line of the file. A spot that is taken or reserved keeps its kind and place.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /facilities/{facilityId}/spots/import (the `ImportSpots` operationId).
+	ImportSpots(ctx context.Context, facilityID string, body ImportSpotsJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ChangeSpotWithBody Change a spot
+	//
+	// Takes it out of service or puts it back, or changes its features.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PATCH /facilities/{facilityId}/spots/{spotId} (the `ChangeSpot` operationId).
+	ChangeSpotWithBody(ctx context.Context, facilityID string, spotID string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ChangeSpot Change a spot
+	//
+	// Takes it out of service or puts it back, or changes its features.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with PATCH /facilities/{facilityId}/spots/{spotId} (the `ChangeSpot` operationId).
+	ChangeSpot(ctx context.Context, facilityID string, spotID string, body ChangeSpotJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListWaiting Read the waiting line
+	//
+	// Who waits or holds an offer, in order.
+	//
+	// Corresponds with GET /facilities/{facilityId}/waiting (the `ListWaiting` operationId).
+	ListWaiting(ctx context.Context, facilityID string, params *ListWaitingParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// TellGateEventsWithBody Tell what gates did
+	//
+	// Up to 1,000, applied in order, each by itself. Telling it again changes nothing.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /gate-events (the `TellGateEvents` operationId).
+	TellGateEventsWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// TellGateEvents Tell what gates did
+	//
+	// Up to 1,000, applied in order, each by itself. Telling it again changes nothing.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /gate-events (the `TellGateEvents` operationId).
+	TellGateEvents(ctx context.Context, body TellGateEventsJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// Health Is it alive?
 	//
@@ -1200,12 +3185,287 @@ type ClientInterface interface {
 	// Corresponds with POST /pools/{poolId}/tasks:batch (the `SubmitTasks` operationId).
 	SubmitTasks(ctx context.Context, poolID string, body SubmitTasksJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// CreateStrategyWithBody Create a pricing strategy
+	//
+	// Stores version 1. Versions never change.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /pricing-strategies (the `CreateStrategy` operationId).
+	CreateStrategyWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateStrategy Create a pricing strategy
+	//
+	// Stores version 1. Versions never change.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /pricing-strategies (the `CreateStrategy` operationId).
+	CreateStrategy(ctx context.Context, body CreateStrategyJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetStrategy Read a pricing strategy
+	//
+	// Its newest version, as tiers.
+	//
+	// Corresponds with GET /pricing-strategies/{strategyId} (the `GetStrategy` operationId).
+	GetStrategy(ctx context.Context, strategyID string, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// AddStrategyVersionWithBody Add a version
+	//
+	// Tickets keep the version they entered under. Zone and currency stay.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /pricing-strategies/{strategyId}/versions (the `AddStrategyVersion` operationId).
+	AddStrategyVersionWithBody(ctx context.Context, strategyID string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// AddStrategyVersion Add a version
+	//
+	// Tickets keep the version they entered under. Zone and currency stay.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /pricing-strategies/{strategyId}/versions (the `AddStrategyVersion` operationId).
+	AddStrategyVersion(ctx context.Context, strategyID string, body AddStrategyVersionJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetStrategyVersion Read a version
+	//
+	// As tiers.
+	//
+	// Corresponds with GET /pricing-strategies/{strategyId}/versions/{version} (the `GetStrategyVersion` operationId).
+	GetStrategyVersion(ctx context.Context, strategyID string, version int64, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PriceStayWithBody Price a stay
+	//
+	// A pure function of the version and the body; any dates, nothing is stored.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /pricing-strategies/{strategyId}/versions/{version}/price (the `PriceStay` operationId).
+	PriceStayWithBody(ctx context.Context, strategyID string, version int64, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PriceStay Price a stay
+	//
+	// A pure function of the version and the body; any dates, nothing is stored.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /pricing-strategies/{strategyId}/versions/{version}/price (the `PriceStay` operationId).
+	PriceStay(ctx context.Context, strategyID string, version int64, body PriceStayJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// Ready Can it serve?
 	//
 	// `503` with what keeps it from serving, one entry of `errors` a component.
 	//
 	// Corresponds with GET /readyz (the `Ready` operationId).
 	Ready(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CancelReservation Cancel a reservation
+	//
+	// Idempotent.
+	//
+	// Corresponds with DELETE /reservations/{reservationId} (the `CancelReservation` operationId).
+	CancelReservation(ctx context.Context, reservationID string, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetReservation Read a reservation
+	//
+	// Its spots and where it is in its life.
+	//
+	// Corresponds with GET /reservations/{reservationId} (the `GetReservation` operationId).
+	GetReservation(ctx context.Context, reservationID string, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListTickets List tickets
+	//
+	// In the order of their entry, facility by facility.
+	//
+	// Corresponds with GET /tickets (the `ListTickets` operationId).
+	ListTickets(ctx context.Context, params *ListTicketsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetTicket Read a ticket
+	//
+	// A stay, with the lines of its price once it is closed.
+	//
+	// Corresponds with GET /tickets/{ticketId} (the `GetTicket` operationId).
+	GetTicket(ctx context.Context, ticketID string, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// AdjustTicketWithBody Validate or discount
+	//
+	// Of an open ticket. Adjustments count in the order they were recorded.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /tickets/{ticketId}/adjustments (the `AdjustTicket` operationId).
+	AdjustTicketWithBody(ctx context.Context, ticketID string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// AdjustTicket Validate or discount
+	//
+	// Of an open ticket. Adjustments count in the order they were recorded.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /tickets/{ticketId}/adjustments (the `AdjustTicket` operationId).
+	AdjustTicket(ctx context.Context, ticketID string, body AdjustTicketJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ExitTicketWithBody Let a vehicle out
+	//
+	// Frees its spots. `402 payment_required` with `due`; `409 ticket_closed`.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /tickets/{ticketId}/exit (the `ExitTicket` operationId).
+	ExitTicketWithBody(ctx context.Context, ticketID string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ExitTicket Let a vehicle out
+	//
+	// Frees its spots. `402 payment_required` with `due`; `409 ticket_closed`.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /tickets/{ticketId}/exit (the `ExitTicket` operationId).
+	ExitTicket(ctx context.Context, ticketID string, body ExitTicketJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ReportLostWithBody Report a ticket lost
+	//
+	// It then costs at least the strategy's fee.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /tickets/{ticketId}/lost (the `ReportLost` operationId).
+	ReportLostWithBody(ctx context.Context, ticketID string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ReportLost Report a ticket lost
+	//
+	// It then costs at least the strategy's fee.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /tickets/{ticketId}/lost (the `ReportLost` operationId).
+	ReportLost(ctx context.Context, ticketID string, body ReportLostJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PayTicketWithBody Pay
+	//
+	// At most what is due at `paidAt`. `409 ticket_closed`, `overpaid`, or `exists` for a known id with another body.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /tickets/{ticketId}/payments (the `PayTicket` operationId).
+	PayTicketWithBody(ctx context.Context, ticketID string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PayTicket Pay
+	//
+	// At most what is due at `paidAt`. `409 ticket_closed`, `overpaid`, or `exists` for a known id with another body.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /tickets/{ticketId}/payments (the `PayTicket` operationId).
+	PayTicket(ctx context.Context, ticketID string, body PayTicketJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// QuoteTicket Quote a ticket
+	//
+	// What leaving at an instant costs, and what of it is still due.
+	//
+	// Corresponds with GET /tickets/{ticketId}/quote (the `QuoteTicket` operationId).
+	QuoteTicket(ctx context.Context, ticketID string, params *QuoteTicketParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// VoidTicketWithBody Void a ticket
+	//
+	// Refunds what was paid and frees the spots. A repeat gives the same answer.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /tickets/{ticketId}/void (the `VoidTicket` operationId).
+	VoidTicketWithBody(ctx context.Context, ticketID string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// VoidTicket Void a ticket
+	//
+	// Refunds what was paid and frees the spots. A repeat gives the same answer.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /tickets/{ticketId}/void (the `VoidTicket` operationId).
+	VoidTicket(ctx context.Context, ticketID string, body VoidTicketJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// FindVehicles Find a vehicle by its plate
+	//
+	// At most one: a plate is unique in its jurisdiction. Spelling does not count.
+	//
+	// Corresponds with GET /vehicles (the `FindVehicles` operationId).
+	FindVehicles(ctx context.Context, params *FindVehiclesParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateVehicleWithBody Create a vehicle
+	//
+	// The same id with the same body gives the same answer. `409 plate_exists`: another vehicle has the plate.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /vehicles (the `CreateVehicle` operationId).
+	CreateVehicleWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateVehicle Create a vehicle
+	//
+	// The same id with the same body gives the same answer. `409 plate_exists`: another vehicle has the plate.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /vehicles (the `CreateVehicle` operationId).
+	CreateVehicle(ctx context.Context, body CreateVehicleJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetVehicle Read a vehicle
+	//
+	// Its identity and permits.
+	//
+	// Corresponds with GET /vehicles/{vehicleId} (the `GetVehicle` operationId).
+	GetVehicle(ctx context.Context, vehicleID string, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// SetPermitsWithBody Set a vehicle's permits
+	//
+	// Replaces them all.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PUT /vehicles/{vehicleId}/permits (the `SetPermits` operationId).
+	SetPermitsWithBody(ctx context.Context, vehicleID string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// SetPermits Set a vehicle's permits
+	//
+	// Replaces them all.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with PUT /vehicles/{vehicleId}/permits (the `SetPermits` operationId).
+	SetPermits(ctx context.Context, vehicleID string, body SetPermitsJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CancelWaiting Leave the line
+	//
+	// Idempotent. An offer is passed on.
+	//
+	// Corresponds with DELETE /waiting/{waitingId} (the `CancelWaiting` operationId).
+	CancelWaiting(ctx context.Context, waitingID string, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetWaiting Read a place in line
+	//
+	// Its position, or what is offered.
+	//
+	// Corresponds with GET /waiting/{waitingId} (the `GetWaiting` operationId).
+	GetWaiting(ctx context.Context, waitingID string, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// AcceptOfferWithBody Take the offered spots
+	//
+	// The vehicle enters. `409 no_offer`: it still waits. `410 offer_lapsed`.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /waiting/{waitingId}/accept (the `AcceptOffer` operationId).
+	AcceptOfferWithBody(ctx context.Context, waitingID string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// AcceptOffer Take the offered spots
+	//
+	// The vehicle enters. `409 no_offer`: it still waits. `410 offer_lapsed`.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /waiting/{waitingId}/accept (the `AcceptOffer` operationId).
+	AcceptOffer(ctx context.Context, waitingID string, body AcceptOfferJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 }
 
 // ListEvents Read the audit trail
@@ -1215,6 +3475,446 @@ type ClientInterface interface {
 // Corresponds with GET /audit (the `ListEvents` operationId).
 func (c *Client) ListEvents(ctx context.Context, params *ListEventsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewListEventsRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListFacilities List the facilities
+//
+// By id.
+//
+// Corresponds with GET /facilities (the `ListFacilities` operationId).
+func (c *Client) ListFacilities(ctx context.Context, params *ListFacilitiesParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListFacilitiesRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateFacilityWithBody Create a facility
+//
+// Without spots. The same id with the same body gives the same answer, with another body `409 exists`.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /facilities (the `CreateFacility` operationId).
+func (c *Client) CreateFacilityWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateFacilityRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateFacility Create a facility
+//
+// Without spots. The same id with the same body gives the same answer, with another body `409 exists`.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /facilities (the `CreateFacility` operationId).
+func (c *Client) CreateFacility(ctx context.Context, body CreateFacilityJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateFacilityRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetFacility Read a facility
+//
+// Its settings and the counts of its spots.
+//
+// Corresponds with GET /facilities/{facilityId} (the `GetFacility` operationId).
+func (c *Client) GetFacility(ctx context.Context, facilityID string, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetFacilityRequest(c.Server, facilityID)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ChangeFacilityWithBody Change a facility
+//
+// What the body does not name stays. Audited with who did it (`X-Actor`).
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PATCH /facilities/{facilityId} (the `ChangeFacility` operationId).
+func (c *Client) ChangeFacilityWithBody(ctx context.Context, facilityID string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewChangeFacilityRequestWithBody(c.Server, facilityID, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ChangeFacility Change a facility
+//
+// What the body does not name stays. Audited with who did it (`X-Actor`).
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with PATCH /facilities/{facilityId} (the `ChangeFacility` operationId).
+func (c *Client) ChangeFacility(ctx context.Context, facilityID string, body ChangeFacilityJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewChangeFacilityRequest(c.Server, facilityID, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// EnterFacilityWithBody Let a vehicle in
+//
+// `201` with a ticket, or `202` with a place in the line where `wait` was given. `409 full`: nothing fits now; `no_fit_ever`: waiting is no use; `vehicle_already_parked`; `sequence_conflict`: the gate used the number for something else.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /facilities/{facilityId}/entries (the `EnterFacility` operationId).
+func (c *Client) EnterFacilityWithBody(ctx context.Context, facilityID string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewEnterFacilityRequestWithBody(c.Server, facilityID, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// EnterFacility Let a vehicle in
+//
+// `201` with a ticket, or `202` with a place in the line where `wait` was given. `409 full`: nothing fits now; `no_fit_ever`: waiting is no use; `vehicle_already_parked`; `sequence_conflict`: the gate used the number for something else.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /facilities/{facilityId}/entries (the `EnterFacility` operationId).
+func (c *Client) EnterFacility(ctx context.Context, facilityID string, body EnterFacilityJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewEnterFacilityRequest(c.Server, facilityID, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ReportOccupancy Occupancy now
+//
+// By level and kind.
+//
+// Corresponds with GET /facilities/{facilityId}/reports/occupancy (the `ReportOccupancy` operationId).
+func (c *Client) ReportOccupancy(ctx context.Context, facilityID string, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewReportOccupancyRequest(c.Server, facilityID)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ReportOccupancyHistory Occupancy over time
+//
+// A sample each step; instants before the first change have none.
+//
+// Corresponds with GET /facilities/{facilityId}/reports/occupancy-history (the `ReportOccupancyHistory` operationId).
+func (c *Client) ReportOccupancyHistory(ctx context.Context, facilityID string, params *ReportOccupancyHistoryParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewReportOccupancyHistoryRequest(c.Server, facilityID, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ReportReconciliation Reconciliation
+//
+// Gate openings, tickets and payments, and what does not add up.
+//
+// Corresponds with GET /facilities/{facilityId}/reports/reconciliation (the `ReportReconciliation` operationId).
+func (c *Client) ReportReconciliation(ctx context.Context, facilityID string, params *ReportReconciliationParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewReportReconciliationRequest(c.Server, facilityID, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ReportRevenue Revenue
+//
+// By local date of the exit and strategy version.
+//
+// Corresponds with GET /facilities/{facilityId}/reports/revenue (the `ReportRevenue` operationId).
+func (c *Client) ReportRevenue(ctx context.Context, facilityID string, params *ReportRevenueParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewReportRevenueRequest(c.Server, facilityID, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// WhatIfWithBody What if
+//
+// Prices the stays that ended in the span under a draft strategy. Nothing is stored.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /facilities/{facilityId}/reports/what-if (the `WhatIf` operationId).
+func (c *Client) WhatIfWithBody(ctx context.Context, facilityID string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewWhatIfRequestWithBody(c.Server, facilityID, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// WhatIf What if
+//
+// Prices the stays that ended in the span under a draft strategy. Nothing is stored.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /facilities/{facilityId}/reports/what-if (the `WhatIf` operationId).
+func (c *Client) WhatIf(ctx context.Context, facilityID string, body WhatIfJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewWhatIfRequest(c.Server, facilityID, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ReserveWithBody Reserve
+//
+// `409 no_spot`: nothing is free for that span.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /facilities/{facilityId}/reservations (the `Reserve` operationId).
+func (c *Client) ReserveWithBody(ctx context.Context, facilityID string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewReserveRequestWithBody(c.Server, facilityID, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// Reserve Reserve
+//
+// `409 no_spot`: nothing is free for that span.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /facilities/{facilityId}/reservations (the `Reserve` operationId).
+func (c *Client) Reserve(ctx context.Context, facilityID string, body ReserveJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewReserveRequest(c.Server, facilityID, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListSpots List spots
+//
+// By id, with what stands on them.
+//
+// Corresponds with GET /facilities/{facilityId}/spots (the `ListSpots` operationId).
+func (c *Client) ListSpots(ctx context.Context, facilityID string, params *ListSpotsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListSpotsRequest(c.Server, facilityID, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ImportSpotsWithBody Import spots
+//
+// Creates spots or changes those that are there, all or none, up to 10,000. Also as `text/csv`: the first line has the same names, features are separated by `;`. `422` lists every fault with its place: `body.spots[17].kind`, of CSV `body.lines[19].kind` by the line of the file. A spot that is taken or reserved keeps its kind and place.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /facilities/{facilityId}/spots/import (the `ImportSpots` operationId).
+func (c *Client) ImportSpotsWithBody(ctx context.Context, facilityID string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewImportSpotsRequestWithBody(c.Server, facilityID, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ImportSpots Import spots
+//
+// Creates spots or changes those that are there, all or none, up to 10,000. Also as `text/csv`: the first line has the same names, features are separated by `;`. `422` lists every fault with its place: `body.spots[17].kind`, of CSV `body.lines[19].kind` by the line of the file. A spot that is taken or reserved keeps its kind and place.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /facilities/{facilityId}/spots/import (the `ImportSpots` operationId).
+func (c *Client) ImportSpots(ctx context.Context, facilityID string, body ImportSpotsJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewImportSpotsRequest(c.Server, facilityID, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ChangeSpotWithBody Change a spot
+//
+// Takes it out of service or puts it back, or changes its features.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PATCH /facilities/{facilityId}/spots/{spotId} (the `ChangeSpot` operationId).
+func (c *Client) ChangeSpotWithBody(ctx context.Context, facilityID string, spotID string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewChangeSpotRequestWithBody(c.Server, facilityID, spotID, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ChangeSpot Change a spot
+//
+// Takes it out of service or puts it back, or changes its features.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with PATCH /facilities/{facilityId}/spots/{spotId} (the `ChangeSpot` operationId).
+func (c *Client) ChangeSpot(ctx context.Context, facilityID string, spotID string, body ChangeSpotJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewChangeSpotRequest(c.Server, facilityID, spotID, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListWaiting Read the waiting line
+//
+// Who waits or holds an offer, in order.
+//
+// Corresponds with GET /facilities/{facilityId}/waiting (the `ListWaiting` operationId).
+func (c *Client) ListWaiting(ctx context.Context, facilityID string, params *ListWaitingParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListWaitingRequest(c.Server, facilityID, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// TellGateEventsWithBody Tell what gates did
+//
+// Up to 1,000, applied in order, each by itself. Telling it again changes nothing.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /gate-events (the `TellGateEvents` operationId).
+func (c *Client) TellGateEventsWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewTellGateEventsRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// TellGateEvents Tell what gates did
+//
+// Up to 1,000, applied in order, each by itself. Telling it again changes nothing.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /gate-events (the `TellGateEvents` operationId).
+func (c *Client) TellGateEvents(ctx context.Context, body TellGateEventsJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewTellGateEventsRequest(c.Server, body)
 	if err != nil {
 		return nil, err
 	}
@@ -1513,6 +4213,154 @@ func (c *Client) SubmitTasks(ctx context.Context, poolID string, body SubmitTask
 	return c.Client.Do(req)
 }
 
+// CreateStrategyWithBody Create a pricing strategy
+//
+// Stores version 1. Versions never change.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /pricing-strategies (the `CreateStrategy` operationId).
+func (c *Client) CreateStrategyWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateStrategyRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateStrategy Create a pricing strategy
+//
+// Stores version 1. Versions never change.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /pricing-strategies (the `CreateStrategy` operationId).
+func (c *Client) CreateStrategy(ctx context.Context, body CreateStrategyJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateStrategyRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetStrategy Read a pricing strategy
+//
+// Its newest version, as tiers.
+//
+// Corresponds with GET /pricing-strategies/{strategyId} (the `GetStrategy` operationId).
+func (c *Client) GetStrategy(ctx context.Context, strategyID string, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetStrategyRequest(c.Server, strategyID)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// AddStrategyVersionWithBody Add a version
+//
+// Tickets keep the version they entered under. Zone and currency stay.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /pricing-strategies/{strategyId}/versions (the `AddStrategyVersion` operationId).
+func (c *Client) AddStrategyVersionWithBody(ctx context.Context, strategyID string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewAddStrategyVersionRequestWithBody(c.Server, strategyID, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// AddStrategyVersion Add a version
+//
+// Tickets keep the version they entered under. Zone and currency stay.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /pricing-strategies/{strategyId}/versions (the `AddStrategyVersion` operationId).
+func (c *Client) AddStrategyVersion(ctx context.Context, strategyID string, body AddStrategyVersionJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewAddStrategyVersionRequest(c.Server, strategyID, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetStrategyVersion Read a version
+//
+// As tiers.
+//
+// Corresponds with GET /pricing-strategies/{strategyId}/versions/{version} (the `GetStrategyVersion` operationId).
+func (c *Client) GetStrategyVersion(ctx context.Context, strategyID string, version int64, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetStrategyVersionRequest(c.Server, strategyID, version)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PriceStayWithBody Price a stay
+//
+// A pure function of the version and the body; any dates, nothing is stored.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /pricing-strategies/{strategyId}/versions/{version}/price (the `PriceStay` operationId).
+func (c *Client) PriceStayWithBody(ctx context.Context, strategyID string, version int64, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPriceStayRequestWithBody(c.Server, strategyID, version, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PriceStay Price a stay
+//
+// A pure function of the version and the body; any dates, nothing is stored.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /pricing-strategies/{strategyId}/versions/{version}/price (the `PriceStay` operationId).
+func (c *Client) PriceStay(ctx context.Context, strategyID string, version int64, body PriceStayJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPriceStayRequest(c.Server, strategyID, version, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // Ready Can it serve?
 //
 // `503` with what keeps it from serving, one entry of `errors` a component.
@@ -1520,6 +4368,463 @@ func (c *Client) SubmitTasks(ctx context.Context, poolID string, body SubmitTask
 // Corresponds with GET /readyz (the `Ready` operationId).
 func (c *Client) Ready(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewReadyRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CancelReservation Cancel a reservation
+//
+// Idempotent.
+//
+// Corresponds with DELETE /reservations/{reservationId} (the `CancelReservation` operationId).
+func (c *Client) CancelReservation(ctx context.Context, reservationID string, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCancelReservationRequest(c.Server, reservationID)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetReservation Read a reservation
+//
+// Its spots and where it is in its life.
+//
+// Corresponds with GET /reservations/{reservationId} (the `GetReservation` operationId).
+func (c *Client) GetReservation(ctx context.Context, reservationID string, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetReservationRequest(c.Server, reservationID)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListTickets List tickets
+//
+// In the order of their entry, facility by facility.
+//
+// Corresponds with GET /tickets (the `ListTickets` operationId).
+func (c *Client) ListTickets(ctx context.Context, params *ListTicketsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListTicketsRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetTicket Read a ticket
+//
+// A stay, with the lines of its price once it is closed.
+//
+// Corresponds with GET /tickets/{ticketId} (the `GetTicket` operationId).
+func (c *Client) GetTicket(ctx context.Context, ticketID string, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetTicketRequest(c.Server, ticketID)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// AdjustTicketWithBody Validate or discount
+//
+// Of an open ticket. Adjustments count in the order they were recorded.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /tickets/{ticketId}/adjustments (the `AdjustTicket` operationId).
+func (c *Client) AdjustTicketWithBody(ctx context.Context, ticketID string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewAdjustTicketRequestWithBody(c.Server, ticketID, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// AdjustTicket Validate or discount
+//
+// Of an open ticket. Adjustments count in the order they were recorded.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /tickets/{ticketId}/adjustments (the `AdjustTicket` operationId).
+func (c *Client) AdjustTicket(ctx context.Context, ticketID string, body AdjustTicketJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewAdjustTicketRequest(c.Server, ticketID, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ExitTicketWithBody Let a vehicle out
+//
+// Frees its spots. `402 payment_required` with `due`; `409 ticket_closed`.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /tickets/{ticketId}/exit (the `ExitTicket` operationId).
+func (c *Client) ExitTicketWithBody(ctx context.Context, ticketID string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewExitTicketRequestWithBody(c.Server, ticketID, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ExitTicket Let a vehicle out
+//
+// Frees its spots. `402 payment_required` with `due`; `409 ticket_closed`.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /tickets/{ticketId}/exit (the `ExitTicket` operationId).
+func (c *Client) ExitTicket(ctx context.Context, ticketID string, body ExitTicketJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewExitTicketRequest(c.Server, ticketID, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ReportLostWithBody Report a ticket lost
+//
+// It then costs at least the strategy's fee.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /tickets/{ticketId}/lost (the `ReportLost` operationId).
+func (c *Client) ReportLostWithBody(ctx context.Context, ticketID string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewReportLostRequestWithBody(c.Server, ticketID, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ReportLost Report a ticket lost
+//
+// It then costs at least the strategy's fee.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /tickets/{ticketId}/lost (the `ReportLost` operationId).
+func (c *Client) ReportLost(ctx context.Context, ticketID string, body ReportLostJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewReportLostRequest(c.Server, ticketID, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PayTicketWithBody Pay
+//
+// At most what is due at `paidAt`. `409 ticket_closed`, `overpaid`, or `exists` for a known id with another body.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /tickets/{ticketId}/payments (the `PayTicket` operationId).
+func (c *Client) PayTicketWithBody(ctx context.Context, ticketID string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPayTicketRequestWithBody(c.Server, ticketID, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PayTicket Pay
+//
+// At most what is due at `paidAt`. `409 ticket_closed`, `overpaid`, or `exists` for a known id with another body.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /tickets/{ticketId}/payments (the `PayTicket` operationId).
+func (c *Client) PayTicket(ctx context.Context, ticketID string, body PayTicketJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPayTicketRequest(c.Server, ticketID, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// QuoteTicket Quote a ticket
+//
+// What leaving at an instant costs, and what of it is still due.
+//
+// Corresponds with GET /tickets/{ticketId}/quote (the `QuoteTicket` operationId).
+func (c *Client) QuoteTicket(ctx context.Context, ticketID string, params *QuoteTicketParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewQuoteTicketRequest(c.Server, ticketID, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// VoidTicketWithBody Void a ticket
+//
+// Refunds what was paid and frees the spots. A repeat gives the same answer.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /tickets/{ticketId}/void (the `VoidTicket` operationId).
+func (c *Client) VoidTicketWithBody(ctx context.Context, ticketID string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewVoidTicketRequestWithBody(c.Server, ticketID, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// VoidTicket Void a ticket
+//
+// Refunds what was paid and frees the spots. A repeat gives the same answer.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /tickets/{ticketId}/void (the `VoidTicket` operationId).
+func (c *Client) VoidTicket(ctx context.Context, ticketID string, body VoidTicketJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewVoidTicketRequest(c.Server, ticketID, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// FindVehicles Find a vehicle by its plate
+//
+// At most one: a plate is unique in its jurisdiction. Spelling does not count.
+//
+// Corresponds with GET /vehicles (the `FindVehicles` operationId).
+func (c *Client) FindVehicles(ctx context.Context, params *FindVehiclesParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewFindVehiclesRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateVehicleWithBody Create a vehicle
+//
+// The same id with the same body gives the same answer. `409 plate_exists`: another vehicle has the plate.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /vehicles (the `CreateVehicle` operationId).
+func (c *Client) CreateVehicleWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateVehicleRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateVehicle Create a vehicle
+//
+// The same id with the same body gives the same answer. `409 plate_exists`: another vehicle has the plate.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /vehicles (the `CreateVehicle` operationId).
+func (c *Client) CreateVehicle(ctx context.Context, body CreateVehicleJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateVehicleRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetVehicle Read a vehicle
+//
+// Its identity and permits.
+//
+// Corresponds with GET /vehicles/{vehicleId} (the `GetVehicle` operationId).
+func (c *Client) GetVehicle(ctx context.Context, vehicleID string, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetVehicleRequest(c.Server, vehicleID)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// SetPermitsWithBody Set a vehicle's permits
+//
+// Replaces them all.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PUT /vehicles/{vehicleId}/permits (the `SetPermits` operationId).
+func (c *Client) SetPermitsWithBody(ctx context.Context, vehicleID string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewSetPermitsRequestWithBody(c.Server, vehicleID, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// SetPermits Set a vehicle's permits
+//
+// Replaces them all.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with PUT /vehicles/{vehicleId}/permits (the `SetPermits` operationId).
+func (c *Client) SetPermits(ctx context.Context, vehicleID string, body SetPermitsJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewSetPermitsRequest(c.Server, vehicleID, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CancelWaiting Leave the line
+//
+// Idempotent. An offer is passed on.
+//
+// Corresponds with DELETE /waiting/{waitingId} (the `CancelWaiting` operationId).
+func (c *Client) CancelWaiting(ctx context.Context, waitingID string, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCancelWaitingRequest(c.Server, waitingID)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetWaiting Read a place in line
+//
+// Its position, or what is offered.
+//
+// Corresponds with GET /waiting/{waitingId} (the `GetWaiting` operationId).
+func (c *Client) GetWaiting(ctx context.Context, waitingID string, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetWaitingRequest(c.Server, waitingID)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// AcceptOfferWithBody Take the offered spots
+//
+// The vehicle enters. `409 no_offer`: it still waits. `410 offer_lapsed`.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /waiting/{waitingId}/accept (the `AcceptOffer` operationId).
+func (c *Client) AcceptOfferWithBody(ctx context.Context, waitingID string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewAcceptOfferRequestWithBody(c.Server, waitingID, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// AcceptOffer Take the offered spots
+//
+// The vehicle enters. `409 no_offer`: it still waits. `410 offer_lapsed`.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /waiting/{waitingId}/accept (the `AcceptOffer` operationId).
+func (c *Client) AcceptOffer(ctx context.Context, waitingID string, body AcceptOfferJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewAcceptOfferRequest(c.Server, waitingID, body)
 	if err != nil {
 		return nil, err
 	}
@@ -1676,6 +4981,898 @@ func NewListEventsRequest(server string, params *ListEventsParams) (*http.Reques
 	if err != nil {
 		return nil, err
 	}
+
+	return req, nil
+}
+
+// NewListFacilitiesRequest constructs an http.Request for the ListFacilities method
+func NewListFacilitiesRequest(server string, params *ListFacilitiesParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/facilities")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int64"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewCreateFacilityRequest calls the generic CreateFacility builder with application/json body
+func NewCreateFacilityRequest(server string, body CreateFacilityJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewCreateFacilityRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewCreateFacilityRequestWithBody constructs an http.Request for the CreateFacility method, with any body, and a specified content type
+func NewCreateFacilityRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/facilities")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewGetFacilityRequest constructs an http.Request for the GetFacility method
+func NewGetFacilityRequest(server string, facilityID string) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "facilityId", facilityID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/facilities/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewChangeFacilityRequest calls the generic ChangeFacility builder with application/json body
+func NewChangeFacilityRequest(server string, facilityID string, body ChangeFacilityJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewChangeFacilityRequestWithBody(server, facilityID, "application/json", bodyReader)
+}
+
+// NewChangeFacilityRequestWithBody constructs an http.Request for the ChangeFacility method, with any body, and a specified content type
+func NewChangeFacilityRequestWithBody(server string, facilityID string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "facilityId", facilityID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/facilities/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPatch, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewEnterFacilityRequest calls the generic EnterFacility builder with application/json body
+func NewEnterFacilityRequest(server string, facilityID string, body EnterFacilityJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewEnterFacilityRequestWithBody(server, facilityID, "application/json", bodyReader)
+}
+
+// NewEnterFacilityRequestWithBody constructs an http.Request for the EnterFacility method, with any body, and a specified content type
+func NewEnterFacilityRequestWithBody(server string, facilityID string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "facilityId", facilityID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/facilities/%s/entries", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewReportOccupancyRequest constructs an http.Request for the ReportOccupancy method
+func NewReportOccupancyRequest(server string, facilityID string) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "facilityId", facilityID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/facilities/%s/reports/occupancy", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewReportOccupancyHistoryRequest constructs an http.Request for the ReportOccupancyHistory method
+func NewReportOccupancyHistoryRequest(server string, facilityID string, params *ReportOccupancyHistoryParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "facilityId", facilityID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/facilities/%s/reports/occupancy-history", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", false, "from", params.From, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", false, "to", params.To, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if params.StepMinutes != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "stepMinutes", *params.StepMinutes, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int64"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewReportReconciliationRequest constructs an http.Request for the ReportReconciliation method
+func NewReportReconciliationRequest(server string, facilityID string, params *ReportReconciliationParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "facilityId", facilityID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/facilities/%s/reports/reconciliation", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", false, "from", params.From, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", false, "to", params.To, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewReportRevenueRequest constructs an http.Request for the ReportRevenue method
+func NewReportRevenueRequest(server string, facilityID string, params *ReportRevenueParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "facilityId", facilityID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/facilities/%s/reports/revenue", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", false, "from", params.From, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", false, "to", params.To, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewWhatIfRequest calls the generic WhatIf builder with application/json body
+func NewWhatIfRequest(server string, facilityID string, body WhatIfJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewWhatIfRequestWithBody(server, facilityID, "application/json", bodyReader)
+}
+
+// NewWhatIfRequestWithBody constructs an http.Request for the WhatIf method, with any body, and a specified content type
+func NewWhatIfRequestWithBody(server string, facilityID string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "facilityId", facilityID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/facilities/%s/reports/what-if", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewReserveRequest calls the generic Reserve builder with application/json body
+func NewReserveRequest(server string, facilityID string, body ReserveJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewReserveRequestWithBody(server, facilityID, "application/json", bodyReader)
+}
+
+// NewReserveRequestWithBody constructs an http.Request for the Reserve method, with any body, and a specified content type
+func NewReserveRequestWithBody(server string, facilityID string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "facilityId", facilityID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/facilities/%s/reservations", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewListSpotsRequest constructs an http.Request for the ListSpots method
+func NewListSpotsRequest(server string, facilityID string, params *ListSpotsParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "facilityId", facilityID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/facilities/%s/spots", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int64"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Kind != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "kind", *params.Kind, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.State != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "state", *params.State, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Level != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "level", *params.Level, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewImportSpotsRequest calls the generic ImportSpots builder with application/json body
+func NewImportSpotsRequest(server string, facilityID string, body ImportSpotsJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewImportSpotsRequestWithBody(server, facilityID, "application/json", bodyReader)
+}
+
+// NewImportSpotsRequestWithBody constructs an http.Request for the ImportSpots method, with any body, and a specified content type
+func NewImportSpotsRequestWithBody(server string, facilityID string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "facilityId", facilityID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/facilities/%s/spots/import", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewChangeSpotRequest calls the generic ChangeSpot builder with application/json body
+func NewChangeSpotRequest(server string, facilityID string, spotID string, body ChangeSpotJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewChangeSpotRequestWithBody(server, facilityID, spotID, "application/json", bodyReader)
+}
+
+// NewChangeSpotRequestWithBody constructs an http.Request for the ChangeSpot method, with any body, and a specified content type
+func NewChangeSpotRequestWithBody(server string, facilityID string, spotID string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "facilityId", facilityID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "spotId", spotID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/facilities/%s/spots/%s", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPatch, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewListWaitingRequest constructs an http.Request for the ListWaiting method
+func NewListWaitingRequest(server string, facilityID string, params *ListWaitingParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "facilityId", facilityID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/facilities/%s/waiting", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int64"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewTellGateEventsRequest calls the generic TellGateEvents builder with application/json body
+func NewTellGateEventsRequest(server string, body TellGateEventsJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewTellGateEventsRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewTellGateEventsRequestWithBody constructs an http.Request for the TellGateEvents method, with any body, and a specified content type
+func NewTellGateEventsRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/gate-events")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
 
 	return req, nil
 }
@@ -2330,6 +6527,222 @@ func NewSubmitTasksRequestWithBody(server string, poolID string, contentType str
 	return req, nil
 }
 
+// NewCreateStrategyRequest calls the generic CreateStrategy builder with application/json body
+func NewCreateStrategyRequest(server string, body CreateStrategyJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewCreateStrategyRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewCreateStrategyRequestWithBody constructs an http.Request for the CreateStrategy method, with any body, and a specified content type
+func NewCreateStrategyRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/pricing-strategies")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewGetStrategyRequest constructs an http.Request for the GetStrategy method
+func NewGetStrategyRequest(server string, strategyID string) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "strategyId", strategyID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/pricing-strategies/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewAddStrategyVersionRequest calls the generic AddStrategyVersion builder with application/json body
+func NewAddStrategyVersionRequest(server string, strategyID string, body AddStrategyVersionJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewAddStrategyVersionRequestWithBody(server, strategyID, "application/json", bodyReader)
+}
+
+// NewAddStrategyVersionRequestWithBody constructs an http.Request for the AddStrategyVersion method, with any body, and a specified content type
+func NewAddStrategyVersionRequestWithBody(server string, strategyID string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "strategyId", strategyID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/pricing-strategies/%s/versions", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewGetStrategyVersionRequest constructs an http.Request for the GetStrategyVersion method
+func NewGetStrategyVersionRequest(server string, strategyID string, version int64) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "strategyId", strategyID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "version", version, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "integer", Format: "int64"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/pricing-strategies/%s/versions/%s", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewPriceStayRequest calls the generic PriceStay builder with application/json body
+func NewPriceStayRequest(server string, strategyID string, version int64, body PriceStayJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewPriceStayRequestWithBody(server, strategyID, version, "application/json", bodyReader)
+}
+
+// NewPriceStayRequestWithBody constructs an http.Request for the PriceStay method, with any body, and a specified content type
+func NewPriceStayRequestWithBody(server string, strategyID string, version int64, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "strategyId", strategyID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "version", version, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "integer", Format: "int64"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/pricing-strategies/%s/versions/%s/price", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
 // NewReadyRequest constructs an http.Request for the Ready method
 func NewReadyRequest(server string) (*http.Request, error) {
 	var err error
@@ -2353,6 +6766,824 @@ func NewReadyRequest(server string) (*http.Request, error) {
 	if err != nil {
 		return nil, err
 	}
+
+	return req, nil
+}
+
+// NewCancelReservationRequest constructs an http.Request for the CancelReservation method
+func NewCancelReservationRequest(server string, reservationID string) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "reservationId", reservationID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/reservations/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewGetReservationRequest constructs an http.Request for the GetReservation method
+func NewGetReservationRequest(server string, reservationID string) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "reservationId", reservationID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/reservations/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewListTicketsRequest constructs an http.Request for the ListTickets method
+func NewListTicketsRequest(server string, params *ListTicketsParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/tickets")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int64"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.FacilityID != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "facilityId", *params.FacilityID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.VehicleID != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "vehicleId", *params.VehicleID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Status != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "status", *params.Status, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewGetTicketRequest constructs an http.Request for the GetTicket method
+func NewGetTicketRequest(server string, ticketID string) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "ticketId", ticketID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/tickets/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewAdjustTicketRequest calls the generic AdjustTicket builder with application/json body
+func NewAdjustTicketRequest(server string, ticketID string, body AdjustTicketJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewAdjustTicketRequestWithBody(server, ticketID, "application/json", bodyReader)
+}
+
+// NewAdjustTicketRequestWithBody constructs an http.Request for the AdjustTicket method, with any body, and a specified content type
+func NewAdjustTicketRequestWithBody(server string, ticketID string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "ticketId", ticketID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/tickets/%s/adjustments", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewExitTicketRequest calls the generic ExitTicket builder with application/json body
+func NewExitTicketRequest(server string, ticketID string, body ExitTicketJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewExitTicketRequestWithBody(server, ticketID, "application/json", bodyReader)
+}
+
+// NewExitTicketRequestWithBody constructs an http.Request for the ExitTicket method, with any body, and a specified content type
+func NewExitTicketRequestWithBody(server string, ticketID string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "ticketId", ticketID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/tickets/%s/exit", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewReportLostRequest calls the generic ReportLost builder with application/json body
+func NewReportLostRequest(server string, ticketID string, body ReportLostJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewReportLostRequestWithBody(server, ticketID, "application/json", bodyReader)
+}
+
+// NewReportLostRequestWithBody constructs an http.Request for the ReportLost method, with any body, and a specified content type
+func NewReportLostRequestWithBody(server string, ticketID string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "ticketId", ticketID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/tickets/%s/lost", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewPayTicketRequest calls the generic PayTicket builder with application/json body
+func NewPayTicketRequest(server string, ticketID string, body PayTicketJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewPayTicketRequestWithBody(server, ticketID, "application/json", bodyReader)
+}
+
+// NewPayTicketRequestWithBody constructs an http.Request for the PayTicket method, with any body, and a specified content type
+func NewPayTicketRequestWithBody(server string, ticketID string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "ticketId", ticketID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/tickets/%s/payments", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewQuoteTicketRequest constructs an http.Request for the QuoteTicket method
+func NewQuoteTicketRequest(server string, ticketID string, params *QuoteTicketParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "ticketId", ticketID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/tickets/%s/quote", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Until != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "until", *params.Until, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewVoidTicketRequest calls the generic VoidTicket builder with application/json body
+func NewVoidTicketRequest(server string, ticketID string, body VoidTicketJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewVoidTicketRequestWithBody(server, ticketID, "application/json", bodyReader)
+}
+
+// NewVoidTicketRequestWithBody constructs an http.Request for the VoidTicket method, with any body, and a specified content type
+func NewVoidTicketRequestWithBody(server string, ticketID string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "ticketId", ticketID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/tickets/%s/void", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewFindVehiclesRequest constructs an http.Request for the FindVehicles method
+func NewFindVehiclesRequest(server string, params *FindVehiclesParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/vehicles")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int64"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", false, "plate", params.Plate, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", false, "jurisdiction", params.Jurisdiction, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewCreateVehicleRequest calls the generic CreateVehicle builder with application/json body
+func NewCreateVehicleRequest(server string, body CreateVehicleJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewCreateVehicleRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewCreateVehicleRequestWithBody constructs an http.Request for the CreateVehicle method, with any body, and a specified content type
+func NewCreateVehicleRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/vehicles")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewGetVehicleRequest constructs an http.Request for the GetVehicle method
+func NewGetVehicleRequest(server string, vehicleID string) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "vehicleId", vehicleID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/vehicles/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewSetPermitsRequest calls the generic SetPermits builder with application/json body
+func NewSetPermitsRequest(server string, vehicleID string, body SetPermitsJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewSetPermitsRequestWithBody(server, vehicleID, "application/json", bodyReader)
+}
+
+// NewSetPermitsRequestWithBody constructs an http.Request for the SetPermits method, with any body, and a specified content type
+func NewSetPermitsRequestWithBody(server string, vehicleID string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "vehicleId", vehicleID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/vehicles/%s/permits", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPut, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewCancelWaitingRequest constructs an http.Request for the CancelWaiting method
+func NewCancelWaitingRequest(server string, waitingID string) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "waitingId", waitingID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/waiting/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewGetWaitingRequest constructs an http.Request for the GetWaiting method
+func NewGetWaitingRequest(server string, waitingID string) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "waitingId", waitingID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/waiting/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewAcceptOfferRequest calls the generic AcceptOffer builder with application/json body
+func NewAcceptOfferRequest(server string, waitingID string, body AcceptOfferJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewAcceptOfferRequestWithBody(server, waitingID, "application/json", bodyReader)
+}
+
+// NewAcceptOfferRequestWithBody constructs an http.Request for the AcceptOffer method, with any body, and a specified content type
+func NewAcceptOfferRequestWithBody(server string, waitingID string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "waitingId", waitingID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/waiting/%s/accept", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
 
 	return req, nil
 }
@@ -2409,6 +7640,222 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with GET /audit (the `ListEvents` operationId).
 	ListEventsWithResponse(ctx context.Context, params *ListEventsParams, reqEditors ...RequestEditorFn) (*ListEventsResponse, error)
+
+	// ListFacilitiesWithResponse List the facilities
+	//
+	// By id.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /facilities (the `ListFacilities` operationId).
+	ListFacilitiesWithResponse(ctx context.Context, params *ListFacilitiesParams, reqEditors ...RequestEditorFn) (*ListFacilitiesResponse, error)
+
+	// CreateFacilityWithBodyWithResponse Create a facility
+	//
+	// Without spots. The same id with the same body gives the same answer, with another body `409 exists`.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /facilities (the `CreateFacility` operationId).
+	CreateFacilityWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateFacilityResponse, error)
+
+	// CreateFacilityWithResponse Create a facility
+	//
+	// Without spots. The same id with the same body gives the same answer, with another body `409 exists`.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /facilities (the `CreateFacility` operationId).
+	CreateFacilityWithResponse(ctx context.Context, body CreateFacilityJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateFacilityResponse, error)
+
+	// GetFacilityWithResponse Read a facility
+	//
+	// Its settings and the counts of its spots.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /facilities/{facilityId} (the `GetFacility` operationId).
+	GetFacilityWithResponse(ctx context.Context, facilityID string, reqEditors ...RequestEditorFn) (*GetFacilityResponse, error)
+
+	// ChangeFacilityWithBodyWithResponse Change a facility
+	//
+	// What the body does not name stays. Audited with who did it (`X-Actor`).
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /facilities/{facilityId} (the `ChangeFacility` operationId).
+	ChangeFacilityWithBodyWithResponse(ctx context.Context, facilityID string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ChangeFacilityResponse, error)
+
+	// ChangeFacilityWithResponse Change a facility
+	//
+	// What the body does not name stays. Audited with who did it (`X-Actor`).
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /facilities/{facilityId} (the `ChangeFacility` operationId).
+	ChangeFacilityWithResponse(ctx context.Context, facilityID string, body ChangeFacilityJSONRequestBody, reqEditors ...RequestEditorFn) (*ChangeFacilityResponse, error)
+
+	// EnterFacilityWithBodyWithResponse Let a vehicle in
+	//
+	// `201` with a ticket, or `202` with a place in the line where `wait` was given. `409 full`: nothing fits now; `no_fit_ever`: waiting is no use; `vehicle_already_parked`; `sequence_conflict`: the gate used the number for something else.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /facilities/{facilityId}/entries (the `EnterFacility` operationId).
+	EnterFacilityWithBodyWithResponse(ctx context.Context, facilityID string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*EnterFacilityResponse, error)
+
+	// EnterFacilityWithResponse Let a vehicle in
+	//
+	// `201` with a ticket, or `202` with a place in the line where `wait` was given. `409 full`: nothing fits now; `no_fit_ever`: waiting is no use; `vehicle_already_parked`; `sequence_conflict`: the gate used the number for something else.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /facilities/{facilityId}/entries (the `EnterFacility` operationId).
+	EnterFacilityWithResponse(ctx context.Context, facilityID string, body EnterFacilityJSONRequestBody, reqEditors ...RequestEditorFn) (*EnterFacilityResponse, error)
+
+	// ReportOccupancyWithResponse Occupancy now
+	//
+	// By level and kind.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /facilities/{facilityId}/reports/occupancy (the `ReportOccupancy` operationId).
+	ReportOccupancyWithResponse(ctx context.Context, facilityID string, reqEditors ...RequestEditorFn) (*ReportOccupancyResponse, error)
+
+	// ReportOccupancyHistoryWithResponse Occupancy over time
+	//
+	// A sample each step; instants before the first change have none.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /facilities/{facilityId}/reports/occupancy-history (the `ReportOccupancyHistory` operationId).
+	ReportOccupancyHistoryWithResponse(ctx context.Context, facilityID string, params *ReportOccupancyHistoryParams, reqEditors ...RequestEditorFn) (*ReportOccupancyHistoryResponse, error)
+
+	// ReportReconciliationWithResponse Reconciliation
+	//
+	// Gate openings, tickets and payments, and what does not add up.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /facilities/{facilityId}/reports/reconciliation (the `ReportReconciliation` operationId).
+	ReportReconciliationWithResponse(ctx context.Context, facilityID string, params *ReportReconciliationParams, reqEditors ...RequestEditorFn) (*ReportReconciliationResponse, error)
+
+	// ReportRevenueWithResponse Revenue
+	//
+	// By local date of the exit and strategy version.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /facilities/{facilityId}/reports/revenue (the `ReportRevenue` operationId).
+	ReportRevenueWithResponse(ctx context.Context, facilityID string, params *ReportRevenueParams, reqEditors ...RequestEditorFn) (*ReportRevenueResponse, error)
+
+	// WhatIfWithBodyWithResponse What if
+	//
+	// Prices the stays that ended in the span under a draft strategy. Nothing is stored.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /facilities/{facilityId}/reports/what-if (the `WhatIf` operationId).
+	WhatIfWithBodyWithResponse(ctx context.Context, facilityID string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*WhatIfResponse, error)
+
+	// WhatIfWithResponse What if
+	//
+	// Prices the stays that ended in the span under a draft strategy. Nothing is stored.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /facilities/{facilityId}/reports/what-if (the `WhatIf` operationId).
+	WhatIfWithResponse(ctx context.Context, facilityID string, body WhatIfJSONRequestBody, reqEditors ...RequestEditorFn) (*WhatIfResponse, error)
+
+	// ReserveWithBodyWithResponse Reserve
+	//
+	// `409 no_spot`: nothing is free for that span.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /facilities/{facilityId}/reservations (the `Reserve` operationId).
+	ReserveWithBodyWithResponse(ctx context.Context, facilityID string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ReserveResponse, error)
+
+	// ReserveWithResponse Reserve
+	//
+	// `409 no_spot`: nothing is free for that span.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /facilities/{facilityId}/reservations (the `Reserve` operationId).
+	ReserveWithResponse(ctx context.Context, facilityID string, body ReserveJSONRequestBody, reqEditors ...RequestEditorFn) (*ReserveResponse, error)
+
+	// ListSpotsWithResponse List spots
+	//
+	// By id, with what stands on them.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /facilities/{facilityId}/spots (the `ListSpots` operationId).
+	ListSpotsWithResponse(ctx context.Context, facilityID string, params *ListSpotsParams, reqEditors ...RequestEditorFn) (*ListSpotsResponse, error)
+
+	// ImportSpotsWithBodyWithResponse Import spots
+	//
+	// Creates spots or changes those that are there, all or none, up to 10,000. Also as `text/csv`: the first line has the same names, features are separated by `;`. `422` lists every fault with its place: `body.spots[17].kind`, of CSV `body.lines[19].kind` by the line of the file. A spot that is taken or reserved keeps its kind and place.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /facilities/{facilityId}/spots/import (the `ImportSpots` operationId).
+	ImportSpotsWithBodyWithResponse(ctx context.Context, facilityID string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ImportSpotsResponse, error)
+
+	// ImportSpotsWithResponse Import spots
+	//
+	// Creates spots or changes those that are there, all or none, up to 10,000. Also as `text/csv`: the first line has the same names, features are separated by `;`. `422` lists every fault with its place: `body.spots[17].kind`, of CSV `body.lines[19].kind` by the line of the file. A spot that is taken or reserved keeps its kind and place.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /facilities/{facilityId}/spots/import (the `ImportSpots` operationId).
+	ImportSpotsWithResponse(ctx context.Context, facilityID string, body ImportSpotsJSONRequestBody, reqEditors ...RequestEditorFn) (*ImportSpotsResponse, error)
+
+	// ChangeSpotWithBodyWithResponse Change a spot
+	//
+	// Takes it out of service or puts it back, or changes its features.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /facilities/{facilityId}/spots/{spotId} (the `ChangeSpot` operationId).
+	ChangeSpotWithBodyWithResponse(ctx context.Context, facilityID string, spotID string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ChangeSpotResponse, error)
+
+	// ChangeSpotWithResponse Change a spot
+	//
+	// Takes it out of service or puts it back, or changes its features.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /facilities/{facilityId}/spots/{spotId} (the `ChangeSpot` operationId).
+	ChangeSpotWithResponse(ctx context.Context, facilityID string, spotID string, body ChangeSpotJSONRequestBody, reqEditors ...RequestEditorFn) (*ChangeSpotResponse, error)
+
+	// ListWaitingWithResponse Read the waiting line
+	//
+	// Who waits or holds an offer, in order.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /facilities/{facilityId}/waiting (the `ListWaiting` operationId).
+	ListWaitingWithResponse(ctx context.Context, facilityID string, params *ListWaitingParams, reqEditors ...RequestEditorFn) (*ListWaitingResponse, error)
+
+	// TellGateEventsWithBodyWithResponse Tell what gates did
+	//
+	// Up to 1,000, applied in order, each by itself. Telling it again changes nothing.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /gate-events (the `TellGateEvents` operationId).
+	TellGateEventsWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*TellGateEventsResponse, error)
+
+	// TellGateEventsWithResponse Tell what gates did
+	//
+	// Up to 1,000, applied in order, each by itself. Telling it again changes nothing.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /gate-events (the `TellGateEvents` operationId).
+	TellGateEventsWithResponse(ctx context.Context, body TellGateEventsJSONRequestBody, reqEditors ...RequestEditorFn) (*TellGateEventsResponse, error)
 
 	// HealthWithResponse Is it alive?
 	//
@@ -2554,6 +8001,78 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /pools/{poolId}/tasks:batch (the `SubmitTasks` operationId).
 	SubmitTasksWithResponse(ctx context.Context, poolID string, body SubmitTasksJSONRequestBody, reqEditors ...RequestEditorFn) (*SubmitTasksResponse, error)
 
+	// CreateStrategyWithBodyWithResponse Create a pricing strategy
+	//
+	// Stores version 1. Versions never change.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /pricing-strategies (the `CreateStrategy` operationId).
+	CreateStrategyWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateStrategyResponse, error)
+
+	// CreateStrategyWithResponse Create a pricing strategy
+	//
+	// Stores version 1. Versions never change.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /pricing-strategies (the `CreateStrategy` operationId).
+	CreateStrategyWithResponse(ctx context.Context, body CreateStrategyJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateStrategyResponse, error)
+
+	// GetStrategyWithResponse Read a pricing strategy
+	//
+	// Its newest version, as tiers.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /pricing-strategies/{strategyId} (the `GetStrategy` operationId).
+	GetStrategyWithResponse(ctx context.Context, strategyID string, reqEditors ...RequestEditorFn) (*GetStrategyResponse, error)
+
+	// AddStrategyVersionWithBodyWithResponse Add a version
+	//
+	// Tickets keep the version they entered under. Zone and currency stay.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /pricing-strategies/{strategyId}/versions (the `AddStrategyVersion` operationId).
+	AddStrategyVersionWithBodyWithResponse(ctx context.Context, strategyID string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*AddStrategyVersionResponse, error)
+
+	// AddStrategyVersionWithResponse Add a version
+	//
+	// Tickets keep the version they entered under. Zone and currency stay.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /pricing-strategies/{strategyId}/versions (the `AddStrategyVersion` operationId).
+	AddStrategyVersionWithResponse(ctx context.Context, strategyID string, body AddStrategyVersionJSONRequestBody, reqEditors ...RequestEditorFn) (*AddStrategyVersionResponse, error)
+
+	// GetStrategyVersionWithResponse Read a version
+	//
+	// As tiers.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /pricing-strategies/{strategyId}/versions/{version} (the `GetStrategyVersion` operationId).
+	GetStrategyVersionWithResponse(ctx context.Context, strategyID string, version int64, reqEditors ...RequestEditorFn) (*GetStrategyVersionResponse, error)
+
+	// PriceStayWithBodyWithResponse Price a stay
+	//
+	// A pure function of the version and the body; any dates, nothing is stored.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /pricing-strategies/{strategyId}/versions/{version}/price (the `PriceStay` operationId).
+	PriceStayWithBodyWithResponse(ctx context.Context, strategyID string, version int64, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PriceStayResponse, error)
+
+	// PriceStayWithResponse Price a stay
+	//
+	// A pure function of the version and the body; any dates, nothing is stored.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /pricing-strategies/{strategyId}/versions/{version}/price (the `PriceStay` operationId).
+	PriceStayWithResponse(ctx context.Context, strategyID string, version int64, body PriceStayJSONRequestBody, reqEditors ...RequestEditorFn) (*PriceStayResponse, error)
+
 	// ReadyWithResponse Can it serve?
 	//
 	// `503` with what keeps it from serving, one entry of `errors` a component.
@@ -2562,6 +8081,231 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with GET /readyz (the `Ready` operationId).
 	ReadyWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ReadyResponse, error)
+
+	// CancelReservationWithResponse Cancel a reservation
+	//
+	// Idempotent.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /reservations/{reservationId} (the `CancelReservation` operationId).
+	CancelReservationWithResponse(ctx context.Context, reservationID string, reqEditors ...RequestEditorFn) (*CancelReservationResponse, error)
+
+	// GetReservationWithResponse Read a reservation
+	//
+	// Its spots and where it is in its life.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /reservations/{reservationId} (the `GetReservation` operationId).
+	GetReservationWithResponse(ctx context.Context, reservationID string, reqEditors ...RequestEditorFn) (*GetReservationResponse, error)
+
+	// ListTicketsWithResponse List tickets
+	//
+	// In the order of their entry, facility by facility.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /tickets (the `ListTickets` operationId).
+	ListTicketsWithResponse(ctx context.Context, params *ListTicketsParams, reqEditors ...RequestEditorFn) (*ListTicketsResponse, error)
+
+	// GetTicketWithResponse Read a ticket
+	//
+	// A stay, with the lines of its price once it is closed.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /tickets/{ticketId} (the `GetTicket` operationId).
+	GetTicketWithResponse(ctx context.Context, ticketID string, reqEditors ...RequestEditorFn) (*GetTicketResponse, error)
+
+	// AdjustTicketWithBodyWithResponse Validate or discount
+	//
+	// Of an open ticket. Adjustments count in the order they were recorded.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /tickets/{ticketId}/adjustments (the `AdjustTicket` operationId).
+	AdjustTicketWithBodyWithResponse(ctx context.Context, ticketID string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*AdjustTicketResponse, error)
+
+	// AdjustTicketWithResponse Validate or discount
+	//
+	// Of an open ticket. Adjustments count in the order they were recorded.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /tickets/{ticketId}/adjustments (the `AdjustTicket` operationId).
+	AdjustTicketWithResponse(ctx context.Context, ticketID string, body AdjustTicketJSONRequestBody, reqEditors ...RequestEditorFn) (*AdjustTicketResponse, error)
+
+	// ExitTicketWithBodyWithResponse Let a vehicle out
+	//
+	// Frees its spots. `402 payment_required` with `due`; `409 ticket_closed`.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /tickets/{ticketId}/exit (the `ExitTicket` operationId).
+	ExitTicketWithBodyWithResponse(ctx context.Context, ticketID string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ExitTicketResponse, error)
+
+	// ExitTicketWithResponse Let a vehicle out
+	//
+	// Frees its spots. `402 payment_required` with `due`; `409 ticket_closed`.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /tickets/{ticketId}/exit (the `ExitTicket` operationId).
+	ExitTicketWithResponse(ctx context.Context, ticketID string, body ExitTicketJSONRequestBody, reqEditors ...RequestEditorFn) (*ExitTicketResponse, error)
+
+	// ReportLostWithBodyWithResponse Report a ticket lost
+	//
+	// It then costs at least the strategy's fee.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /tickets/{ticketId}/lost (the `ReportLost` operationId).
+	ReportLostWithBodyWithResponse(ctx context.Context, ticketID string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ReportLostResponse, error)
+
+	// ReportLostWithResponse Report a ticket lost
+	//
+	// It then costs at least the strategy's fee.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /tickets/{ticketId}/lost (the `ReportLost` operationId).
+	ReportLostWithResponse(ctx context.Context, ticketID string, body ReportLostJSONRequestBody, reqEditors ...RequestEditorFn) (*ReportLostResponse, error)
+
+	// PayTicketWithBodyWithResponse Pay
+	//
+	// At most what is due at `paidAt`. `409 ticket_closed`, `overpaid`, or `exists` for a known id with another body.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /tickets/{ticketId}/payments (the `PayTicket` operationId).
+	PayTicketWithBodyWithResponse(ctx context.Context, ticketID string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PayTicketResponse, error)
+
+	// PayTicketWithResponse Pay
+	//
+	// At most what is due at `paidAt`. `409 ticket_closed`, `overpaid`, or `exists` for a known id with another body.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /tickets/{ticketId}/payments (the `PayTicket` operationId).
+	PayTicketWithResponse(ctx context.Context, ticketID string, body PayTicketJSONRequestBody, reqEditors ...RequestEditorFn) (*PayTicketResponse, error)
+
+	// QuoteTicketWithResponse Quote a ticket
+	//
+	// What leaving at an instant costs, and what of it is still due.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /tickets/{ticketId}/quote (the `QuoteTicket` operationId).
+	QuoteTicketWithResponse(ctx context.Context, ticketID string, params *QuoteTicketParams, reqEditors ...RequestEditorFn) (*QuoteTicketResponse, error)
+
+	// VoidTicketWithBodyWithResponse Void a ticket
+	//
+	// Refunds what was paid and frees the spots. A repeat gives the same answer.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /tickets/{ticketId}/void (the `VoidTicket` operationId).
+	VoidTicketWithBodyWithResponse(ctx context.Context, ticketID string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*VoidTicketResponse, error)
+
+	// VoidTicketWithResponse Void a ticket
+	//
+	// Refunds what was paid and frees the spots. A repeat gives the same answer.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /tickets/{ticketId}/void (the `VoidTicket` operationId).
+	VoidTicketWithResponse(ctx context.Context, ticketID string, body VoidTicketJSONRequestBody, reqEditors ...RequestEditorFn) (*VoidTicketResponse, error)
+
+	// FindVehiclesWithResponse Find a vehicle by its plate
+	//
+	// At most one: a plate is unique in its jurisdiction. Spelling does not count.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /vehicles (the `FindVehicles` operationId).
+	FindVehiclesWithResponse(ctx context.Context, params *FindVehiclesParams, reqEditors ...RequestEditorFn) (*FindVehiclesResponse, error)
+
+	// CreateVehicleWithBodyWithResponse Create a vehicle
+	//
+	// The same id with the same body gives the same answer. `409 plate_exists`: another vehicle has the plate.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /vehicles (the `CreateVehicle` operationId).
+	CreateVehicleWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateVehicleResponse, error)
+
+	// CreateVehicleWithResponse Create a vehicle
+	//
+	// The same id with the same body gives the same answer. `409 plate_exists`: another vehicle has the plate.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /vehicles (the `CreateVehicle` operationId).
+	CreateVehicleWithResponse(ctx context.Context, body CreateVehicleJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateVehicleResponse, error)
+
+	// GetVehicleWithResponse Read a vehicle
+	//
+	// Its identity and permits.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /vehicles/{vehicleId} (the `GetVehicle` operationId).
+	GetVehicleWithResponse(ctx context.Context, vehicleID string, reqEditors ...RequestEditorFn) (*GetVehicleResponse, error)
+
+	// SetPermitsWithBodyWithResponse Set a vehicle's permits
+	//
+	// Replaces them all.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /vehicles/{vehicleId}/permits (the `SetPermits` operationId).
+	SetPermitsWithBodyWithResponse(ctx context.Context, vehicleID string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*SetPermitsResponse, error)
+
+	// SetPermitsWithResponse Set a vehicle's permits
+	//
+	// Replaces them all.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /vehicles/{vehicleId}/permits (the `SetPermits` operationId).
+	SetPermitsWithResponse(ctx context.Context, vehicleID string, body SetPermitsJSONRequestBody, reqEditors ...RequestEditorFn) (*SetPermitsResponse, error)
+
+	// CancelWaitingWithResponse Leave the line
+	//
+	// Idempotent. An offer is passed on.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /waiting/{waitingId} (the `CancelWaiting` operationId).
+	CancelWaitingWithResponse(ctx context.Context, waitingID string, reqEditors ...RequestEditorFn) (*CancelWaitingResponse, error)
+
+	// GetWaitingWithResponse Read a place in line
+	//
+	// Its position, or what is offered.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /waiting/{waitingId} (the `GetWaiting` operationId).
+	GetWaitingWithResponse(ctx context.Context, waitingID string, reqEditors ...RequestEditorFn) (*GetWaitingResponse, error)
+
+	// AcceptOfferWithBodyWithResponse Take the offered spots
+	//
+	// The vehicle enters. `409 no_offer`: it still waits. `410 offer_lapsed`.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /waiting/{waitingId}/accept (the `AcceptOffer` operationId).
+	AcceptOfferWithBodyWithResponse(ctx context.Context, waitingID string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*AcceptOfferResponse, error)
+
+	// AcceptOfferWithResponse Take the offered spots
+	//
+	// The vehicle enters. `409 no_offer`: it still waits. `410 offer_lapsed`.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /waiting/{waitingId}/accept (the `AcceptOffer` operationId).
+	AcceptOfferWithResponse(ctx context.Context, waitingID string, body AcceptOfferJSONRequestBody, reqEditors ...RequestEditorFn) (*AcceptOfferResponse, error)
 }
 
 // ListEventsResponse503Headers the declared response headers of an HTTP 503 response for ListEvents
@@ -2627,6 +8371,1453 @@ func (r ListEventsResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r ListEventsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ListFacilitiesResponse503Headers the declared response headers of an HTTP 503 response for ListFacilities
+type ListFacilitiesResponse503Headers struct {
+	RetryAfter int
+}
+
+type ListFacilitiesResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *FacilityPage
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *ProblemDetails
+	// ApplicationProblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationProblemJSON422 *ProblemDetails
+	// ApplicationProblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationProblemJSON500 *ProblemDetails
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *ProblemDetails
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *ListFacilitiesResponse503Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListFacilitiesResponse) GetJSON200() *FacilityPage {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r ListFacilitiesResponse) GetApplicationProblemJSON404() *ProblemDetails {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r ListFacilitiesResponse) GetApplicationProblemJSON422() *ProblemDetails {
+	return r.ApplicationProblemJSON422
+}
+
+// GetApplicationProblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r ListFacilitiesResponse) GetApplicationProblemJSON500() *ProblemDetails {
+	return r.ApplicationProblemJSON500
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r ListFacilitiesResponse) GetApplicationProblemJSON503() *ProblemDetails {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r ListFacilitiesResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListFacilitiesResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListFacilitiesResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListFacilitiesResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// CreateFacilityResponse503Headers the declared response headers of an HTTP 503 response for CreateFacility
+type CreateFacilityResponse503Headers struct {
+	RetryAfter int
+}
+
+type CreateFacilityResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON201 the response for an HTTP 201 `application/json` response
+	JSON201 *Facility
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *ProblemDetails
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *ProblemDetails
+	// ApplicationProblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationProblemJSON409 *ProblemDetails
+	// ApplicationProblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationProblemJSON413 *ProblemDetails
+	// ApplicationProblemJSON415 the response for an HTTP 415 `application/problem+json` response
+	ApplicationProblemJSON415 *ProblemDetails
+	// ApplicationProblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationProblemJSON422 *ProblemDetails
+	// ApplicationProblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationProblemJSON500 *ProblemDetails
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *ProblemDetails
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *CreateFacilityResponse503Headers
+}
+
+// GetJSON201 returns the response for an HTTP 201 `application/json` response
+func (r CreateFacilityResponse) GetJSON201() *Facility {
+	return r.JSON201
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r CreateFacilityResponse) GetApplicationProblemJSON400() *ProblemDetails {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r CreateFacilityResponse) GetApplicationProblemJSON404() *ProblemDetails {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r CreateFacilityResponse) GetApplicationProblemJSON409() *ProblemDetails {
+	return r.ApplicationProblemJSON409
+}
+
+// GetApplicationProblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r CreateFacilityResponse) GetApplicationProblemJSON413() *ProblemDetails {
+	return r.ApplicationProblemJSON413
+}
+
+// GetApplicationProblemJSON415 returns the response for an HTTP 415 `application/problem+json` response
+func (r CreateFacilityResponse) GetApplicationProblemJSON415() *ProblemDetails {
+	return r.ApplicationProblemJSON415
+}
+
+// GetApplicationProblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r CreateFacilityResponse) GetApplicationProblemJSON422() *ProblemDetails {
+	return r.ApplicationProblemJSON422
+}
+
+// GetApplicationProblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r CreateFacilityResponse) GetApplicationProblemJSON500() *ProblemDetails {
+	return r.ApplicationProblemJSON500
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r CreateFacilityResponse) GetApplicationProblemJSON503() *ProblemDetails {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r CreateFacilityResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r CreateFacilityResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CreateFacilityResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CreateFacilityResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetFacilityResponse503Headers the declared response headers of an HTTP 503 response for GetFacility
+type GetFacilityResponse503Headers struct {
+	RetryAfter int
+}
+
+type GetFacilityResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Facility
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *ProblemDetails
+	// ApplicationProblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationProblemJSON422 *ProblemDetails
+	// ApplicationProblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationProblemJSON500 *ProblemDetails
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *ProblemDetails
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *GetFacilityResponse503Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetFacilityResponse) GetJSON200() *Facility {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r GetFacilityResponse) GetApplicationProblemJSON404() *ProblemDetails {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r GetFacilityResponse) GetApplicationProblemJSON422() *ProblemDetails {
+	return r.ApplicationProblemJSON422
+}
+
+// GetApplicationProblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r GetFacilityResponse) GetApplicationProblemJSON500() *ProblemDetails {
+	return r.ApplicationProblemJSON500
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r GetFacilityResponse) GetApplicationProblemJSON503() *ProblemDetails {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r GetFacilityResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetFacilityResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetFacilityResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetFacilityResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ChangeFacilityResponse503Headers the declared response headers of an HTTP 503 response for ChangeFacility
+type ChangeFacilityResponse503Headers struct {
+	RetryAfter int
+}
+
+type ChangeFacilityResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Facility
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *ProblemDetails
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *ProblemDetails
+	// ApplicationProblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationProblemJSON409 *ProblemDetails
+	// ApplicationProblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationProblemJSON413 *ProblemDetails
+	// ApplicationProblemJSON415 the response for an HTTP 415 `application/problem+json` response
+	ApplicationProblemJSON415 *ProblemDetails
+	// ApplicationProblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationProblemJSON422 *ProblemDetails
+	// ApplicationProblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationProblemJSON500 *ProblemDetails
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *ProblemDetails
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *ChangeFacilityResponse503Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ChangeFacilityResponse) GetJSON200() *Facility {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r ChangeFacilityResponse) GetApplicationProblemJSON400() *ProblemDetails {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r ChangeFacilityResponse) GetApplicationProblemJSON404() *ProblemDetails {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r ChangeFacilityResponse) GetApplicationProblemJSON409() *ProblemDetails {
+	return r.ApplicationProblemJSON409
+}
+
+// GetApplicationProblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r ChangeFacilityResponse) GetApplicationProblemJSON413() *ProblemDetails {
+	return r.ApplicationProblemJSON413
+}
+
+// GetApplicationProblemJSON415 returns the response for an HTTP 415 `application/problem+json` response
+func (r ChangeFacilityResponse) GetApplicationProblemJSON415() *ProblemDetails {
+	return r.ApplicationProblemJSON415
+}
+
+// GetApplicationProblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r ChangeFacilityResponse) GetApplicationProblemJSON422() *ProblemDetails {
+	return r.ApplicationProblemJSON422
+}
+
+// GetApplicationProblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r ChangeFacilityResponse) GetApplicationProblemJSON500() *ProblemDetails {
+	return r.ApplicationProblemJSON500
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r ChangeFacilityResponse) GetApplicationProblemJSON503() *ProblemDetails {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r ChangeFacilityResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ChangeFacilityResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ChangeFacilityResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ChangeFacilityResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// EnterFacilityResponse503Headers the declared response headers of an HTTP 503 response for EnterFacility
+type EnterFacilityResponse503Headers struct {
+	RetryAfter int
+}
+
+type EnterFacilityResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON201 the response for an HTTP 201 `application/json` response
+	JSON201 *Ticket
+	// JSON202 the response for an HTTP 202 `application/json` response
+	JSON202 *Waiting
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *ProblemDetails
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *ProblemDetails
+	// ApplicationProblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationProblemJSON409 *ProblemDetails
+	// ApplicationProblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationProblemJSON413 *ProblemDetails
+	// ApplicationProblemJSON415 the response for an HTTP 415 `application/problem+json` response
+	ApplicationProblemJSON415 *ProblemDetails
+	// ApplicationProblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationProblemJSON422 *ProblemDetails
+	// ApplicationProblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationProblemJSON500 *ProblemDetails
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *ProblemDetails
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *EnterFacilityResponse503Headers
+}
+
+// GetJSON201 returns the response for an HTTP 201 `application/json` response
+func (r EnterFacilityResponse) GetJSON201() *Ticket {
+	return r.JSON201
+}
+
+// GetJSON202 returns the response for an HTTP 202 `application/json` response
+func (r EnterFacilityResponse) GetJSON202() *Waiting {
+	return r.JSON202
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r EnterFacilityResponse) GetApplicationProblemJSON400() *ProblemDetails {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r EnterFacilityResponse) GetApplicationProblemJSON404() *ProblemDetails {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r EnterFacilityResponse) GetApplicationProblemJSON409() *ProblemDetails {
+	return r.ApplicationProblemJSON409
+}
+
+// GetApplicationProblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r EnterFacilityResponse) GetApplicationProblemJSON413() *ProblemDetails {
+	return r.ApplicationProblemJSON413
+}
+
+// GetApplicationProblemJSON415 returns the response for an HTTP 415 `application/problem+json` response
+func (r EnterFacilityResponse) GetApplicationProblemJSON415() *ProblemDetails {
+	return r.ApplicationProblemJSON415
+}
+
+// GetApplicationProblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r EnterFacilityResponse) GetApplicationProblemJSON422() *ProblemDetails {
+	return r.ApplicationProblemJSON422
+}
+
+// GetApplicationProblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r EnterFacilityResponse) GetApplicationProblemJSON500() *ProblemDetails {
+	return r.ApplicationProblemJSON500
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r EnterFacilityResponse) GetApplicationProblemJSON503() *ProblemDetails {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r EnterFacilityResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r EnterFacilityResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r EnterFacilityResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r EnterFacilityResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ReportOccupancyResponse503Headers the declared response headers of an HTTP 503 response for ReportOccupancy
+type ReportOccupancyResponse503Headers struct {
+	RetryAfter int
+}
+
+type ReportOccupancyResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *OccupancyReport
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *ProblemDetails
+	// ApplicationProblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationProblemJSON422 *ProblemDetails
+	// ApplicationProblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationProblemJSON500 *ProblemDetails
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *ProblemDetails
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *ReportOccupancyResponse503Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ReportOccupancyResponse) GetJSON200() *OccupancyReport {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r ReportOccupancyResponse) GetApplicationProblemJSON404() *ProblemDetails {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r ReportOccupancyResponse) GetApplicationProblemJSON422() *ProblemDetails {
+	return r.ApplicationProblemJSON422
+}
+
+// GetApplicationProblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r ReportOccupancyResponse) GetApplicationProblemJSON500() *ProblemDetails {
+	return r.ApplicationProblemJSON500
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r ReportOccupancyResponse) GetApplicationProblemJSON503() *ProblemDetails {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r ReportOccupancyResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ReportOccupancyResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ReportOccupancyResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ReportOccupancyResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ReportOccupancyHistoryResponse503Headers the declared response headers of an HTTP 503 response for ReportOccupancyHistory
+type ReportOccupancyHistoryResponse503Headers struct {
+	RetryAfter int
+}
+
+type ReportOccupancyHistoryResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *OccupancyHistory
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *ProblemDetails
+	// ApplicationProblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationProblemJSON422 *ProblemDetails
+	// ApplicationProblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationProblemJSON500 *ProblemDetails
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *ProblemDetails
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *ReportOccupancyHistoryResponse503Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ReportOccupancyHistoryResponse) GetJSON200() *OccupancyHistory {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r ReportOccupancyHistoryResponse) GetApplicationProblemJSON404() *ProblemDetails {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r ReportOccupancyHistoryResponse) GetApplicationProblemJSON422() *ProblemDetails {
+	return r.ApplicationProblemJSON422
+}
+
+// GetApplicationProblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r ReportOccupancyHistoryResponse) GetApplicationProblemJSON500() *ProblemDetails {
+	return r.ApplicationProblemJSON500
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r ReportOccupancyHistoryResponse) GetApplicationProblemJSON503() *ProblemDetails {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r ReportOccupancyHistoryResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ReportOccupancyHistoryResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ReportOccupancyHistoryResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ReportOccupancyHistoryResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ReportReconciliationResponse503Headers the declared response headers of an HTTP 503 response for ReportReconciliation
+type ReportReconciliationResponse503Headers struct {
+	RetryAfter int
+}
+
+type ReportReconciliationResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Reconciliation
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *ProblemDetails
+	// ApplicationProblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationProblemJSON422 *ProblemDetails
+	// ApplicationProblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationProblemJSON500 *ProblemDetails
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *ProblemDetails
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *ReportReconciliationResponse503Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ReportReconciliationResponse) GetJSON200() *Reconciliation {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r ReportReconciliationResponse) GetApplicationProblemJSON404() *ProblemDetails {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r ReportReconciliationResponse) GetApplicationProblemJSON422() *ProblemDetails {
+	return r.ApplicationProblemJSON422
+}
+
+// GetApplicationProblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r ReportReconciliationResponse) GetApplicationProblemJSON500() *ProblemDetails {
+	return r.ApplicationProblemJSON500
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r ReportReconciliationResponse) GetApplicationProblemJSON503() *ProblemDetails {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r ReportReconciliationResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ReportReconciliationResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ReportReconciliationResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ReportReconciliationResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ReportRevenueResponse503Headers the declared response headers of an HTTP 503 response for ReportRevenue
+type ReportRevenueResponse503Headers struct {
+	RetryAfter int
+}
+
+type ReportRevenueResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *RevenueReport
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *ProblemDetails
+	// ApplicationProblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationProblemJSON422 *ProblemDetails
+	// ApplicationProblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationProblemJSON500 *ProblemDetails
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *ProblemDetails
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *ReportRevenueResponse503Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ReportRevenueResponse) GetJSON200() *RevenueReport {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r ReportRevenueResponse) GetApplicationProblemJSON404() *ProblemDetails {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r ReportRevenueResponse) GetApplicationProblemJSON422() *ProblemDetails {
+	return r.ApplicationProblemJSON422
+}
+
+// GetApplicationProblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r ReportRevenueResponse) GetApplicationProblemJSON500() *ProblemDetails {
+	return r.ApplicationProblemJSON500
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r ReportRevenueResponse) GetApplicationProblemJSON503() *ProblemDetails {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r ReportRevenueResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ReportRevenueResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ReportRevenueResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ReportRevenueResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// WhatIfResponse503Headers the declared response headers of an HTTP 503 response for WhatIf
+type WhatIfResponse503Headers struct {
+	RetryAfter int
+}
+
+type WhatIfResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *WhatIfReport
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *ProblemDetails
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *ProblemDetails
+	// ApplicationProblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationProblemJSON409 *ProblemDetails
+	// ApplicationProblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationProblemJSON413 *ProblemDetails
+	// ApplicationProblemJSON415 the response for an HTTP 415 `application/problem+json` response
+	ApplicationProblemJSON415 *ProblemDetails
+	// ApplicationProblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationProblemJSON422 *ProblemDetails
+	// ApplicationProblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationProblemJSON500 *ProblemDetails
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *ProblemDetails
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *WhatIfResponse503Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r WhatIfResponse) GetJSON200() *WhatIfReport {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r WhatIfResponse) GetApplicationProblemJSON400() *ProblemDetails {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r WhatIfResponse) GetApplicationProblemJSON404() *ProblemDetails {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r WhatIfResponse) GetApplicationProblemJSON409() *ProblemDetails {
+	return r.ApplicationProblemJSON409
+}
+
+// GetApplicationProblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r WhatIfResponse) GetApplicationProblemJSON413() *ProblemDetails {
+	return r.ApplicationProblemJSON413
+}
+
+// GetApplicationProblemJSON415 returns the response for an HTTP 415 `application/problem+json` response
+func (r WhatIfResponse) GetApplicationProblemJSON415() *ProblemDetails {
+	return r.ApplicationProblemJSON415
+}
+
+// GetApplicationProblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r WhatIfResponse) GetApplicationProblemJSON422() *ProblemDetails {
+	return r.ApplicationProblemJSON422
+}
+
+// GetApplicationProblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r WhatIfResponse) GetApplicationProblemJSON500() *ProblemDetails {
+	return r.ApplicationProblemJSON500
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r WhatIfResponse) GetApplicationProblemJSON503() *ProblemDetails {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r WhatIfResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r WhatIfResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r WhatIfResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r WhatIfResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ReserveResponse503Headers the declared response headers of an HTTP 503 response for Reserve
+type ReserveResponse503Headers struct {
+	RetryAfter int
+}
+
+type ReserveResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON201 the response for an HTTP 201 `application/json` response
+	JSON201 *Reservation
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *ProblemDetails
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *ProblemDetails
+	// ApplicationProblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationProblemJSON409 *ProblemDetails
+	// ApplicationProblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationProblemJSON413 *ProblemDetails
+	// ApplicationProblemJSON415 the response for an HTTP 415 `application/problem+json` response
+	ApplicationProblemJSON415 *ProblemDetails
+	// ApplicationProblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationProblemJSON422 *ProblemDetails
+	// ApplicationProblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationProblemJSON500 *ProblemDetails
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *ProblemDetails
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *ReserveResponse503Headers
+}
+
+// GetJSON201 returns the response for an HTTP 201 `application/json` response
+func (r ReserveResponse) GetJSON201() *Reservation {
+	return r.JSON201
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r ReserveResponse) GetApplicationProblemJSON400() *ProblemDetails {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r ReserveResponse) GetApplicationProblemJSON404() *ProblemDetails {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r ReserveResponse) GetApplicationProblemJSON409() *ProblemDetails {
+	return r.ApplicationProblemJSON409
+}
+
+// GetApplicationProblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r ReserveResponse) GetApplicationProblemJSON413() *ProblemDetails {
+	return r.ApplicationProblemJSON413
+}
+
+// GetApplicationProblemJSON415 returns the response for an HTTP 415 `application/problem+json` response
+func (r ReserveResponse) GetApplicationProblemJSON415() *ProblemDetails {
+	return r.ApplicationProblemJSON415
+}
+
+// GetApplicationProblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r ReserveResponse) GetApplicationProblemJSON422() *ProblemDetails {
+	return r.ApplicationProblemJSON422
+}
+
+// GetApplicationProblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r ReserveResponse) GetApplicationProblemJSON500() *ProblemDetails {
+	return r.ApplicationProblemJSON500
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r ReserveResponse) GetApplicationProblemJSON503() *ProblemDetails {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r ReserveResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ReserveResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ReserveResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ReserveResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ListSpotsResponse503Headers the declared response headers of an HTTP 503 response for ListSpots
+type ListSpotsResponse503Headers struct {
+	RetryAfter int
+}
+
+type ListSpotsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *SpotPage
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *ProblemDetails
+	// ApplicationProblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationProblemJSON422 *ProblemDetails
+	// ApplicationProblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationProblemJSON500 *ProblemDetails
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *ProblemDetails
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *ListSpotsResponse503Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListSpotsResponse) GetJSON200() *SpotPage {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r ListSpotsResponse) GetApplicationProblemJSON404() *ProblemDetails {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r ListSpotsResponse) GetApplicationProblemJSON422() *ProblemDetails {
+	return r.ApplicationProblemJSON422
+}
+
+// GetApplicationProblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r ListSpotsResponse) GetApplicationProblemJSON500() *ProblemDetails {
+	return r.ApplicationProblemJSON500
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r ListSpotsResponse) GetApplicationProblemJSON503() *ProblemDetails {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r ListSpotsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListSpotsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListSpotsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListSpotsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ImportSpotsResponse503Headers the declared response headers of an HTTP 503 response for ImportSpots
+type ImportSpotsResponse503Headers struct {
+	RetryAfter int
+}
+
+type ImportSpotsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Imported
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *ProblemDetails
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *ProblemDetails
+	// ApplicationProblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationProblemJSON409 *ProblemDetails
+	// ApplicationProblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationProblemJSON413 *ProblemDetails
+	// ApplicationProblemJSON415 the response for an HTTP 415 `application/problem+json` response
+	ApplicationProblemJSON415 *ProblemDetails
+	// ApplicationProblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationProblemJSON422 *ProblemDetails
+	// ApplicationProblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationProblemJSON500 *ProblemDetails
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *ProblemDetails
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *ImportSpotsResponse503Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ImportSpotsResponse) GetJSON200() *Imported {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r ImportSpotsResponse) GetApplicationProblemJSON400() *ProblemDetails {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r ImportSpotsResponse) GetApplicationProblemJSON404() *ProblemDetails {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r ImportSpotsResponse) GetApplicationProblemJSON409() *ProblemDetails {
+	return r.ApplicationProblemJSON409
+}
+
+// GetApplicationProblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r ImportSpotsResponse) GetApplicationProblemJSON413() *ProblemDetails {
+	return r.ApplicationProblemJSON413
+}
+
+// GetApplicationProblemJSON415 returns the response for an HTTP 415 `application/problem+json` response
+func (r ImportSpotsResponse) GetApplicationProblemJSON415() *ProblemDetails {
+	return r.ApplicationProblemJSON415
+}
+
+// GetApplicationProblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r ImportSpotsResponse) GetApplicationProblemJSON422() *ProblemDetails {
+	return r.ApplicationProblemJSON422
+}
+
+// GetApplicationProblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r ImportSpotsResponse) GetApplicationProblemJSON500() *ProblemDetails {
+	return r.ApplicationProblemJSON500
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r ImportSpotsResponse) GetApplicationProblemJSON503() *ProblemDetails {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r ImportSpotsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ImportSpotsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ImportSpotsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ImportSpotsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ChangeSpotResponse503Headers the declared response headers of an HTTP 503 response for ChangeSpot
+type ChangeSpotResponse503Headers struct {
+	RetryAfter int
+}
+
+type ChangeSpotResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Spot
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *ProblemDetails
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *ProblemDetails
+	// ApplicationProblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationProblemJSON409 *ProblemDetails
+	// ApplicationProblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationProblemJSON413 *ProblemDetails
+	// ApplicationProblemJSON415 the response for an HTTP 415 `application/problem+json` response
+	ApplicationProblemJSON415 *ProblemDetails
+	// ApplicationProblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationProblemJSON422 *ProblemDetails
+	// ApplicationProblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationProblemJSON500 *ProblemDetails
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *ProblemDetails
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *ChangeSpotResponse503Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ChangeSpotResponse) GetJSON200() *Spot {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r ChangeSpotResponse) GetApplicationProblemJSON400() *ProblemDetails {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r ChangeSpotResponse) GetApplicationProblemJSON404() *ProblemDetails {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r ChangeSpotResponse) GetApplicationProblemJSON409() *ProblemDetails {
+	return r.ApplicationProblemJSON409
+}
+
+// GetApplicationProblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r ChangeSpotResponse) GetApplicationProblemJSON413() *ProblemDetails {
+	return r.ApplicationProblemJSON413
+}
+
+// GetApplicationProblemJSON415 returns the response for an HTTP 415 `application/problem+json` response
+func (r ChangeSpotResponse) GetApplicationProblemJSON415() *ProblemDetails {
+	return r.ApplicationProblemJSON415
+}
+
+// GetApplicationProblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r ChangeSpotResponse) GetApplicationProblemJSON422() *ProblemDetails {
+	return r.ApplicationProblemJSON422
+}
+
+// GetApplicationProblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r ChangeSpotResponse) GetApplicationProblemJSON500() *ProblemDetails {
+	return r.ApplicationProblemJSON500
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r ChangeSpotResponse) GetApplicationProblemJSON503() *ProblemDetails {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r ChangeSpotResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ChangeSpotResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ChangeSpotResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ChangeSpotResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ListWaitingResponse503Headers the declared response headers of an HTTP 503 response for ListWaiting
+type ListWaitingResponse503Headers struct {
+	RetryAfter int
+}
+
+type ListWaitingResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *WaitingPage
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *ProblemDetails
+	// ApplicationProblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationProblemJSON422 *ProblemDetails
+	// ApplicationProblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationProblemJSON500 *ProblemDetails
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *ProblemDetails
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *ListWaitingResponse503Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListWaitingResponse) GetJSON200() *WaitingPage {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r ListWaitingResponse) GetApplicationProblemJSON404() *ProblemDetails {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r ListWaitingResponse) GetApplicationProblemJSON422() *ProblemDetails {
+	return r.ApplicationProblemJSON422
+}
+
+// GetApplicationProblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r ListWaitingResponse) GetApplicationProblemJSON500() *ProblemDetails {
+	return r.ApplicationProblemJSON500
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r ListWaitingResponse) GetApplicationProblemJSON503() *ProblemDetails {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r ListWaitingResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListWaitingResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListWaitingResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListWaitingResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// TellGateEventsResponse503Headers the declared response headers of an HTTP 503 response for TellGateEvents
+type TellGateEventsResponse503Headers struct {
+	RetryAfter int
+}
+
+type TellGateEventsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *GateResults
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *ProblemDetails
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *ProblemDetails
+	// ApplicationProblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationProblemJSON409 *ProblemDetails
+	// ApplicationProblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationProblemJSON413 *ProblemDetails
+	// ApplicationProblemJSON415 the response for an HTTP 415 `application/problem+json` response
+	ApplicationProblemJSON415 *ProblemDetails
+	// ApplicationProblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationProblemJSON422 *ProblemDetails
+	// ApplicationProblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationProblemJSON500 *ProblemDetails
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *ProblemDetails
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *TellGateEventsResponse503Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r TellGateEventsResponse) GetJSON200() *GateResults {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r TellGateEventsResponse) GetApplicationProblemJSON400() *ProblemDetails {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r TellGateEventsResponse) GetApplicationProblemJSON404() *ProblemDetails {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r TellGateEventsResponse) GetApplicationProblemJSON409() *ProblemDetails {
+	return r.ApplicationProblemJSON409
+}
+
+// GetApplicationProblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r TellGateEventsResponse) GetApplicationProblemJSON413() *ProblemDetails {
+	return r.ApplicationProblemJSON413
+}
+
+// GetApplicationProblemJSON415 returns the response for an HTTP 415 `application/problem+json` response
+func (r TellGateEventsResponse) GetApplicationProblemJSON415() *ProblemDetails {
+	return r.ApplicationProblemJSON415
+}
+
+// GetApplicationProblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r TellGateEventsResponse) GetApplicationProblemJSON422() *ProblemDetails {
+	return r.ApplicationProblemJSON422
+}
+
+// GetApplicationProblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r TellGateEventsResponse) GetApplicationProblemJSON500() *ProblemDetails {
+	return r.ApplicationProblemJSON500
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r TellGateEventsResponse) GetApplicationProblemJSON503() *ProblemDetails {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r TellGateEventsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r TellGateEventsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r TellGateEventsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r TellGateEventsResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -3622,6 +10813,470 @@ func (r SubmitTasksResponse) ContentType() string {
 	return ""
 }
 
+// CreateStrategyResponse503Headers the declared response headers of an HTTP 503 response for CreateStrategy
+type CreateStrategyResponse503Headers struct {
+	RetryAfter int
+}
+
+type CreateStrategyResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON201 the response for an HTTP 201 `application/json` response
+	JSON201 *Strategy
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *ProblemDetails
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *ProblemDetails
+	// ApplicationProblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationProblemJSON409 *ProblemDetails
+	// ApplicationProblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationProblemJSON413 *ProblemDetails
+	// ApplicationProblemJSON415 the response for an HTTP 415 `application/problem+json` response
+	ApplicationProblemJSON415 *ProblemDetails
+	// ApplicationProblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationProblemJSON422 *ProblemDetails
+	// ApplicationProblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationProblemJSON500 *ProblemDetails
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *ProblemDetails
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *CreateStrategyResponse503Headers
+}
+
+// GetJSON201 returns the response for an HTTP 201 `application/json` response
+func (r CreateStrategyResponse) GetJSON201() *Strategy {
+	return r.JSON201
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r CreateStrategyResponse) GetApplicationProblemJSON400() *ProblemDetails {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r CreateStrategyResponse) GetApplicationProblemJSON404() *ProblemDetails {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r CreateStrategyResponse) GetApplicationProblemJSON409() *ProblemDetails {
+	return r.ApplicationProblemJSON409
+}
+
+// GetApplicationProblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r CreateStrategyResponse) GetApplicationProblemJSON413() *ProblemDetails {
+	return r.ApplicationProblemJSON413
+}
+
+// GetApplicationProblemJSON415 returns the response for an HTTP 415 `application/problem+json` response
+func (r CreateStrategyResponse) GetApplicationProblemJSON415() *ProblemDetails {
+	return r.ApplicationProblemJSON415
+}
+
+// GetApplicationProblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r CreateStrategyResponse) GetApplicationProblemJSON422() *ProblemDetails {
+	return r.ApplicationProblemJSON422
+}
+
+// GetApplicationProblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r CreateStrategyResponse) GetApplicationProblemJSON500() *ProblemDetails {
+	return r.ApplicationProblemJSON500
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r CreateStrategyResponse) GetApplicationProblemJSON503() *ProblemDetails {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r CreateStrategyResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r CreateStrategyResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CreateStrategyResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CreateStrategyResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetStrategyResponse503Headers the declared response headers of an HTTP 503 response for GetStrategy
+type GetStrategyResponse503Headers struct {
+	RetryAfter int
+}
+
+type GetStrategyResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Strategy
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *ProblemDetails
+	// ApplicationProblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationProblemJSON422 *ProblemDetails
+	// ApplicationProblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationProblemJSON500 *ProblemDetails
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *ProblemDetails
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *GetStrategyResponse503Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetStrategyResponse) GetJSON200() *Strategy {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r GetStrategyResponse) GetApplicationProblemJSON404() *ProblemDetails {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r GetStrategyResponse) GetApplicationProblemJSON422() *ProblemDetails {
+	return r.ApplicationProblemJSON422
+}
+
+// GetApplicationProblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r GetStrategyResponse) GetApplicationProblemJSON500() *ProblemDetails {
+	return r.ApplicationProblemJSON500
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r GetStrategyResponse) GetApplicationProblemJSON503() *ProblemDetails {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r GetStrategyResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetStrategyResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetStrategyResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetStrategyResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// AddStrategyVersionResponse503Headers the declared response headers of an HTTP 503 response for AddStrategyVersion
+type AddStrategyVersionResponse503Headers struct {
+	RetryAfter int
+}
+
+type AddStrategyVersionResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON201 the response for an HTTP 201 `application/json` response
+	JSON201 *Strategy
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *ProblemDetails
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *ProblemDetails
+	// ApplicationProblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationProblemJSON409 *ProblemDetails
+	// ApplicationProblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationProblemJSON413 *ProblemDetails
+	// ApplicationProblemJSON415 the response for an HTTP 415 `application/problem+json` response
+	ApplicationProblemJSON415 *ProblemDetails
+	// ApplicationProblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationProblemJSON422 *ProblemDetails
+	// ApplicationProblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationProblemJSON500 *ProblemDetails
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *ProblemDetails
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *AddStrategyVersionResponse503Headers
+}
+
+// GetJSON201 returns the response for an HTTP 201 `application/json` response
+func (r AddStrategyVersionResponse) GetJSON201() *Strategy {
+	return r.JSON201
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r AddStrategyVersionResponse) GetApplicationProblemJSON400() *ProblemDetails {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r AddStrategyVersionResponse) GetApplicationProblemJSON404() *ProblemDetails {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r AddStrategyVersionResponse) GetApplicationProblemJSON409() *ProblemDetails {
+	return r.ApplicationProblemJSON409
+}
+
+// GetApplicationProblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r AddStrategyVersionResponse) GetApplicationProblemJSON413() *ProblemDetails {
+	return r.ApplicationProblemJSON413
+}
+
+// GetApplicationProblemJSON415 returns the response for an HTTP 415 `application/problem+json` response
+func (r AddStrategyVersionResponse) GetApplicationProblemJSON415() *ProblemDetails {
+	return r.ApplicationProblemJSON415
+}
+
+// GetApplicationProblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r AddStrategyVersionResponse) GetApplicationProblemJSON422() *ProblemDetails {
+	return r.ApplicationProblemJSON422
+}
+
+// GetApplicationProblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r AddStrategyVersionResponse) GetApplicationProblemJSON500() *ProblemDetails {
+	return r.ApplicationProblemJSON500
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r AddStrategyVersionResponse) GetApplicationProblemJSON503() *ProblemDetails {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r AddStrategyVersionResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r AddStrategyVersionResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r AddStrategyVersionResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r AddStrategyVersionResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetStrategyVersionResponse503Headers the declared response headers of an HTTP 503 response for GetStrategyVersion
+type GetStrategyVersionResponse503Headers struct {
+	RetryAfter int
+}
+
+type GetStrategyVersionResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Strategy
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *ProblemDetails
+	// ApplicationProblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationProblemJSON422 *ProblemDetails
+	// ApplicationProblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationProblemJSON500 *ProblemDetails
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *ProblemDetails
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *GetStrategyVersionResponse503Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetStrategyVersionResponse) GetJSON200() *Strategy {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r GetStrategyVersionResponse) GetApplicationProblemJSON404() *ProblemDetails {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r GetStrategyVersionResponse) GetApplicationProblemJSON422() *ProblemDetails {
+	return r.ApplicationProblemJSON422
+}
+
+// GetApplicationProblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r GetStrategyVersionResponse) GetApplicationProblemJSON500() *ProblemDetails {
+	return r.ApplicationProblemJSON500
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r GetStrategyVersionResponse) GetApplicationProblemJSON503() *ProblemDetails {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r GetStrategyVersionResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetStrategyVersionResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetStrategyVersionResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetStrategyVersionResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// PriceStayResponse503Headers the declared response headers of an HTTP 503 response for PriceStay
+type PriceStayResponse503Headers struct {
+	RetryAfter int
+}
+
+type PriceStayResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Price
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *ProblemDetails
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *ProblemDetails
+	// ApplicationProblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationProblemJSON409 *ProblemDetails
+	// ApplicationProblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationProblemJSON413 *ProblemDetails
+	// ApplicationProblemJSON415 the response for an HTTP 415 `application/problem+json` response
+	ApplicationProblemJSON415 *ProblemDetails
+	// ApplicationProblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationProblemJSON422 *ProblemDetails
+	// ApplicationProblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationProblemJSON500 *ProblemDetails
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *ProblemDetails
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *PriceStayResponse503Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r PriceStayResponse) GetJSON200() *Price {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r PriceStayResponse) GetApplicationProblemJSON400() *ProblemDetails {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r PriceStayResponse) GetApplicationProblemJSON404() *ProblemDetails {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r PriceStayResponse) GetApplicationProblemJSON409() *ProblemDetails {
+	return r.ApplicationProblemJSON409
+}
+
+// GetApplicationProblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r PriceStayResponse) GetApplicationProblemJSON413() *ProblemDetails {
+	return r.ApplicationProblemJSON413
+}
+
+// GetApplicationProblemJSON415 returns the response for an HTTP 415 `application/problem+json` response
+func (r PriceStayResponse) GetApplicationProblemJSON415() *ProblemDetails {
+	return r.ApplicationProblemJSON415
+}
+
+// GetApplicationProblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r PriceStayResponse) GetApplicationProblemJSON422() *ProblemDetails {
+	return r.ApplicationProblemJSON422
+}
+
+// GetApplicationProblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r PriceStayResponse) GetApplicationProblemJSON500() *ProblemDetails {
+	return r.ApplicationProblemJSON500
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r PriceStayResponse) GetApplicationProblemJSON503() *ProblemDetails {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r PriceStayResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r PriceStayResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r PriceStayResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r PriceStayResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // ReadyResponse503Headers the declared response headers of an HTTP 503 response for Ready
 type ReadyResponse503Headers struct {
 	RetryAfter int
@@ -3684,6 +11339,1550 @@ func (r ReadyResponse) ContentType() string {
 	return ""
 }
 
+// CancelReservationResponse503Headers the declared response headers of an HTTP 503 response for CancelReservation
+type CancelReservationResponse503Headers struct {
+	RetryAfter int
+}
+
+type CancelReservationResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Reservation
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *ProblemDetails
+	// ApplicationProblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationProblemJSON409 *ProblemDetails
+	// ApplicationProblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationProblemJSON422 *ProblemDetails
+	// ApplicationProblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationProblemJSON500 *ProblemDetails
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *ProblemDetails
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *CancelReservationResponse503Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r CancelReservationResponse) GetJSON200() *Reservation {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r CancelReservationResponse) GetApplicationProblemJSON404() *ProblemDetails {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r CancelReservationResponse) GetApplicationProblemJSON409() *ProblemDetails {
+	return r.ApplicationProblemJSON409
+}
+
+// GetApplicationProblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r CancelReservationResponse) GetApplicationProblemJSON422() *ProblemDetails {
+	return r.ApplicationProblemJSON422
+}
+
+// GetApplicationProblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r CancelReservationResponse) GetApplicationProblemJSON500() *ProblemDetails {
+	return r.ApplicationProblemJSON500
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r CancelReservationResponse) GetApplicationProblemJSON503() *ProblemDetails {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r CancelReservationResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r CancelReservationResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CancelReservationResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CancelReservationResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetReservationResponse503Headers the declared response headers of an HTTP 503 response for GetReservation
+type GetReservationResponse503Headers struct {
+	RetryAfter int
+}
+
+type GetReservationResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Reservation
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *ProblemDetails
+	// ApplicationProblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationProblemJSON422 *ProblemDetails
+	// ApplicationProblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationProblemJSON500 *ProblemDetails
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *ProblemDetails
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *GetReservationResponse503Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetReservationResponse) GetJSON200() *Reservation {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r GetReservationResponse) GetApplicationProblemJSON404() *ProblemDetails {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r GetReservationResponse) GetApplicationProblemJSON422() *ProblemDetails {
+	return r.ApplicationProblemJSON422
+}
+
+// GetApplicationProblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r GetReservationResponse) GetApplicationProblemJSON500() *ProblemDetails {
+	return r.ApplicationProblemJSON500
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r GetReservationResponse) GetApplicationProblemJSON503() *ProblemDetails {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r GetReservationResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetReservationResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetReservationResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetReservationResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ListTicketsResponse503Headers the declared response headers of an HTTP 503 response for ListTickets
+type ListTicketsResponse503Headers struct {
+	RetryAfter int
+}
+
+type ListTicketsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *TicketPage
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *ProblemDetails
+	// ApplicationProblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationProblemJSON422 *ProblemDetails
+	// ApplicationProblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationProblemJSON500 *ProblemDetails
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *ProblemDetails
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *ListTicketsResponse503Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListTicketsResponse) GetJSON200() *TicketPage {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r ListTicketsResponse) GetApplicationProblemJSON404() *ProblemDetails {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r ListTicketsResponse) GetApplicationProblemJSON422() *ProblemDetails {
+	return r.ApplicationProblemJSON422
+}
+
+// GetApplicationProblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r ListTicketsResponse) GetApplicationProblemJSON500() *ProblemDetails {
+	return r.ApplicationProblemJSON500
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r ListTicketsResponse) GetApplicationProblemJSON503() *ProblemDetails {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r ListTicketsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListTicketsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListTicketsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListTicketsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetTicketResponse503Headers the declared response headers of an HTTP 503 response for GetTicket
+type GetTicketResponse503Headers struct {
+	RetryAfter int
+}
+
+type GetTicketResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Ticket
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *ProblemDetails
+	// ApplicationProblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationProblemJSON422 *ProblemDetails
+	// ApplicationProblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationProblemJSON500 *ProblemDetails
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *ProblemDetails
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *GetTicketResponse503Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetTicketResponse) GetJSON200() *Ticket {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r GetTicketResponse) GetApplicationProblemJSON404() *ProblemDetails {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r GetTicketResponse) GetApplicationProblemJSON422() *ProblemDetails {
+	return r.ApplicationProblemJSON422
+}
+
+// GetApplicationProblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r GetTicketResponse) GetApplicationProblemJSON500() *ProblemDetails {
+	return r.ApplicationProblemJSON500
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r GetTicketResponse) GetApplicationProblemJSON503() *ProblemDetails {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r GetTicketResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetTicketResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetTicketResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetTicketResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// AdjustTicketResponse503Headers the declared response headers of an HTTP 503 response for AdjustTicket
+type AdjustTicketResponse503Headers struct {
+	RetryAfter int
+}
+
+type AdjustTicketResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON201 the response for an HTTP 201 `application/json` response
+	JSON201 *Ticket
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *ProblemDetails
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *ProblemDetails
+	// ApplicationProblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationProblemJSON409 *ProblemDetails
+	// ApplicationProblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationProblemJSON413 *ProblemDetails
+	// ApplicationProblemJSON415 the response for an HTTP 415 `application/problem+json` response
+	ApplicationProblemJSON415 *ProblemDetails
+	// ApplicationProblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationProblemJSON422 *ProblemDetails
+	// ApplicationProblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationProblemJSON500 *ProblemDetails
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *ProblemDetails
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *AdjustTicketResponse503Headers
+}
+
+// GetJSON201 returns the response for an HTTP 201 `application/json` response
+func (r AdjustTicketResponse) GetJSON201() *Ticket {
+	return r.JSON201
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r AdjustTicketResponse) GetApplicationProblemJSON400() *ProblemDetails {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r AdjustTicketResponse) GetApplicationProblemJSON404() *ProblemDetails {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r AdjustTicketResponse) GetApplicationProblemJSON409() *ProblemDetails {
+	return r.ApplicationProblemJSON409
+}
+
+// GetApplicationProblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r AdjustTicketResponse) GetApplicationProblemJSON413() *ProblemDetails {
+	return r.ApplicationProblemJSON413
+}
+
+// GetApplicationProblemJSON415 returns the response for an HTTP 415 `application/problem+json` response
+func (r AdjustTicketResponse) GetApplicationProblemJSON415() *ProblemDetails {
+	return r.ApplicationProblemJSON415
+}
+
+// GetApplicationProblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r AdjustTicketResponse) GetApplicationProblemJSON422() *ProblemDetails {
+	return r.ApplicationProblemJSON422
+}
+
+// GetApplicationProblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r AdjustTicketResponse) GetApplicationProblemJSON500() *ProblemDetails {
+	return r.ApplicationProblemJSON500
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r AdjustTicketResponse) GetApplicationProblemJSON503() *ProblemDetails {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r AdjustTicketResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r AdjustTicketResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r AdjustTicketResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r AdjustTicketResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ExitTicketResponse503Headers the declared response headers of an HTTP 503 response for ExitTicket
+type ExitTicketResponse503Headers struct {
+	RetryAfter int
+}
+
+type ExitTicketResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Ticket
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *ProblemDetails
+	// ApplicationProblemJSON402 the response for an HTTP 402 `application/problem+json` response
+	ApplicationProblemJSON402 *ProblemDetails
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *ProblemDetails
+	// ApplicationProblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationProblemJSON409 *ProblemDetails
+	// ApplicationProblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationProblemJSON413 *ProblemDetails
+	// ApplicationProblemJSON415 the response for an HTTP 415 `application/problem+json` response
+	ApplicationProblemJSON415 *ProblemDetails
+	// ApplicationProblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationProblemJSON422 *ProblemDetails
+	// ApplicationProblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationProblemJSON500 *ProblemDetails
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *ProblemDetails
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *ExitTicketResponse503Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ExitTicketResponse) GetJSON200() *Ticket {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r ExitTicketResponse) GetApplicationProblemJSON400() *ProblemDetails {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON402 returns the response for an HTTP 402 `application/problem+json` response
+func (r ExitTicketResponse) GetApplicationProblemJSON402() *ProblemDetails {
+	return r.ApplicationProblemJSON402
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r ExitTicketResponse) GetApplicationProblemJSON404() *ProblemDetails {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r ExitTicketResponse) GetApplicationProblemJSON409() *ProblemDetails {
+	return r.ApplicationProblemJSON409
+}
+
+// GetApplicationProblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r ExitTicketResponse) GetApplicationProblemJSON413() *ProblemDetails {
+	return r.ApplicationProblemJSON413
+}
+
+// GetApplicationProblemJSON415 returns the response for an HTTP 415 `application/problem+json` response
+func (r ExitTicketResponse) GetApplicationProblemJSON415() *ProblemDetails {
+	return r.ApplicationProblemJSON415
+}
+
+// GetApplicationProblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r ExitTicketResponse) GetApplicationProblemJSON422() *ProblemDetails {
+	return r.ApplicationProblemJSON422
+}
+
+// GetApplicationProblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r ExitTicketResponse) GetApplicationProblemJSON500() *ProblemDetails {
+	return r.ApplicationProblemJSON500
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r ExitTicketResponse) GetApplicationProblemJSON503() *ProblemDetails {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r ExitTicketResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ExitTicketResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ExitTicketResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ExitTicketResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ReportLostResponse503Headers the declared response headers of an HTTP 503 response for ReportLost
+type ReportLostResponse503Headers struct {
+	RetryAfter int
+}
+
+type ReportLostResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Ticket
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *ProblemDetails
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *ProblemDetails
+	// ApplicationProblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationProblemJSON409 *ProblemDetails
+	// ApplicationProblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationProblemJSON413 *ProblemDetails
+	// ApplicationProblemJSON415 the response for an HTTP 415 `application/problem+json` response
+	ApplicationProblemJSON415 *ProblemDetails
+	// ApplicationProblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationProblemJSON422 *ProblemDetails
+	// ApplicationProblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationProblemJSON500 *ProblemDetails
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *ProblemDetails
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *ReportLostResponse503Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ReportLostResponse) GetJSON200() *Ticket {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r ReportLostResponse) GetApplicationProblemJSON400() *ProblemDetails {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r ReportLostResponse) GetApplicationProblemJSON404() *ProblemDetails {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r ReportLostResponse) GetApplicationProblemJSON409() *ProblemDetails {
+	return r.ApplicationProblemJSON409
+}
+
+// GetApplicationProblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r ReportLostResponse) GetApplicationProblemJSON413() *ProblemDetails {
+	return r.ApplicationProblemJSON413
+}
+
+// GetApplicationProblemJSON415 returns the response for an HTTP 415 `application/problem+json` response
+func (r ReportLostResponse) GetApplicationProblemJSON415() *ProblemDetails {
+	return r.ApplicationProblemJSON415
+}
+
+// GetApplicationProblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r ReportLostResponse) GetApplicationProblemJSON422() *ProblemDetails {
+	return r.ApplicationProblemJSON422
+}
+
+// GetApplicationProblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r ReportLostResponse) GetApplicationProblemJSON500() *ProblemDetails {
+	return r.ApplicationProblemJSON500
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r ReportLostResponse) GetApplicationProblemJSON503() *ProblemDetails {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r ReportLostResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ReportLostResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ReportLostResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ReportLostResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// PayTicketResponse503Headers the declared response headers of an HTTP 503 response for PayTicket
+type PayTicketResponse503Headers struct {
+	RetryAfter int
+}
+
+type PayTicketResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON201 the response for an HTTP 201 `application/json` response
+	JSON201 *Ticket
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *ProblemDetails
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *ProblemDetails
+	// ApplicationProblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationProblemJSON409 *ProblemDetails
+	// ApplicationProblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationProblemJSON413 *ProblemDetails
+	// ApplicationProblemJSON415 the response for an HTTP 415 `application/problem+json` response
+	ApplicationProblemJSON415 *ProblemDetails
+	// ApplicationProblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationProblemJSON422 *ProblemDetails
+	// ApplicationProblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationProblemJSON500 *ProblemDetails
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *ProblemDetails
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *PayTicketResponse503Headers
+}
+
+// GetJSON201 returns the response for an HTTP 201 `application/json` response
+func (r PayTicketResponse) GetJSON201() *Ticket {
+	return r.JSON201
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r PayTicketResponse) GetApplicationProblemJSON400() *ProblemDetails {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r PayTicketResponse) GetApplicationProblemJSON404() *ProblemDetails {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r PayTicketResponse) GetApplicationProblemJSON409() *ProblemDetails {
+	return r.ApplicationProblemJSON409
+}
+
+// GetApplicationProblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r PayTicketResponse) GetApplicationProblemJSON413() *ProblemDetails {
+	return r.ApplicationProblemJSON413
+}
+
+// GetApplicationProblemJSON415 returns the response for an HTTP 415 `application/problem+json` response
+func (r PayTicketResponse) GetApplicationProblemJSON415() *ProblemDetails {
+	return r.ApplicationProblemJSON415
+}
+
+// GetApplicationProblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r PayTicketResponse) GetApplicationProblemJSON422() *ProblemDetails {
+	return r.ApplicationProblemJSON422
+}
+
+// GetApplicationProblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r PayTicketResponse) GetApplicationProblemJSON500() *ProblemDetails {
+	return r.ApplicationProblemJSON500
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r PayTicketResponse) GetApplicationProblemJSON503() *ProblemDetails {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r PayTicketResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r PayTicketResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r PayTicketResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r PayTicketResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// QuoteTicketResponse503Headers the declared response headers of an HTTP 503 response for QuoteTicket
+type QuoteTicketResponse503Headers struct {
+	RetryAfter int
+}
+
+type QuoteTicketResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Quote
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *ProblemDetails
+	// ApplicationProblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationProblemJSON422 *ProblemDetails
+	// ApplicationProblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationProblemJSON500 *ProblemDetails
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *ProblemDetails
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *QuoteTicketResponse503Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r QuoteTicketResponse) GetJSON200() *Quote {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r QuoteTicketResponse) GetApplicationProblemJSON404() *ProblemDetails {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r QuoteTicketResponse) GetApplicationProblemJSON422() *ProblemDetails {
+	return r.ApplicationProblemJSON422
+}
+
+// GetApplicationProblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r QuoteTicketResponse) GetApplicationProblemJSON500() *ProblemDetails {
+	return r.ApplicationProblemJSON500
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r QuoteTicketResponse) GetApplicationProblemJSON503() *ProblemDetails {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r QuoteTicketResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r QuoteTicketResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r QuoteTicketResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r QuoteTicketResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// VoidTicketResponse503Headers the declared response headers of an HTTP 503 response for VoidTicket
+type VoidTicketResponse503Headers struct {
+	RetryAfter int
+}
+
+type VoidTicketResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Ticket
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *ProblemDetails
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *ProblemDetails
+	// ApplicationProblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationProblemJSON409 *ProblemDetails
+	// ApplicationProblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationProblemJSON413 *ProblemDetails
+	// ApplicationProblemJSON415 the response for an HTTP 415 `application/problem+json` response
+	ApplicationProblemJSON415 *ProblemDetails
+	// ApplicationProblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationProblemJSON422 *ProblemDetails
+	// ApplicationProblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationProblemJSON500 *ProblemDetails
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *ProblemDetails
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *VoidTicketResponse503Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r VoidTicketResponse) GetJSON200() *Ticket {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r VoidTicketResponse) GetApplicationProblemJSON400() *ProblemDetails {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r VoidTicketResponse) GetApplicationProblemJSON404() *ProblemDetails {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r VoidTicketResponse) GetApplicationProblemJSON409() *ProblemDetails {
+	return r.ApplicationProblemJSON409
+}
+
+// GetApplicationProblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r VoidTicketResponse) GetApplicationProblemJSON413() *ProblemDetails {
+	return r.ApplicationProblemJSON413
+}
+
+// GetApplicationProblemJSON415 returns the response for an HTTP 415 `application/problem+json` response
+func (r VoidTicketResponse) GetApplicationProblemJSON415() *ProblemDetails {
+	return r.ApplicationProblemJSON415
+}
+
+// GetApplicationProblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r VoidTicketResponse) GetApplicationProblemJSON422() *ProblemDetails {
+	return r.ApplicationProblemJSON422
+}
+
+// GetApplicationProblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r VoidTicketResponse) GetApplicationProblemJSON500() *ProblemDetails {
+	return r.ApplicationProblemJSON500
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r VoidTicketResponse) GetApplicationProblemJSON503() *ProblemDetails {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r VoidTicketResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r VoidTicketResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r VoidTicketResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r VoidTicketResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// FindVehiclesResponse503Headers the declared response headers of an HTTP 503 response for FindVehicles
+type FindVehiclesResponse503Headers struct {
+	RetryAfter int
+}
+
+type FindVehiclesResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *VehiclePage
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *ProblemDetails
+	// ApplicationProblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationProblemJSON422 *ProblemDetails
+	// ApplicationProblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationProblemJSON500 *ProblemDetails
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *ProblemDetails
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *FindVehiclesResponse503Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r FindVehiclesResponse) GetJSON200() *VehiclePage {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r FindVehiclesResponse) GetApplicationProblemJSON404() *ProblemDetails {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r FindVehiclesResponse) GetApplicationProblemJSON422() *ProblemDetails {
+	return r.ApplicationProblemJSON422
+}
+
+// GetApplicationProblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r FindVehiclesResponse) GetApplicationProblemJSON500() *ProblemDetails {
+	return r.ApplicationProblemJSON500
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r FindVehiclesResponse) GetApplicationProblemJSON503() *ProblemDetails {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r FindVehiclesResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r FindVehiclesResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r FindVehiclesResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r FindVehiclesResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// CreateVehicleResponse503Headers the declared response headers of an HTTP 503 response for CreateVehicle
+type CreateVehicleResponse503Headers struct {
+	RetryAfter int
+}
+
+type CreateVehicleResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON201 the response for an HTTP 201 `application/json` response
+	JSON201 *Vehicle
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *ProblemDetails
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *ProblemDetails
+	// ApplicationProblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationProblemJSON409 *ProblemDetails
+	// ApplicationProblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationProblemJSON413 *ProblemDetails
+	// ApplicationProblemJSON415 the response for an HTTP 415 `application/problem+json` response
+	ApplicationProblemJSON415 *ProblemDetails
+	// ApplicationProblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationProblemJSON422 *ProblemDetails
+	// ApplicationProblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationProblemJSON500 *ProblemDetails
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *ProblemDetails
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *CreateVehicleResponse503Headers
+}
+
+// GetJSON201 returns the response for an HTTP 201 `application/json` response
+func (r CreateVehicleResponse) GetJSON201() *Vehicle {
+	return r.JSON201
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r CreateVehicleResponse) GetApplicationProblemJSON400() *ProblemDetails {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r CreateVehicleResponse) GetApplicationProblemJSON404() *ProblemDetails {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r CreateVehicleResponse) GetApplicationProblemJSON409() *ProblemDetails {
+	return r.ApplicationProblemJSON409
+}
+
+// GetApplicationProblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r CreateVehicleResponse) GetApplicationProblemJSON413() *ProblemDetails {
+	return r.ApplicationProblemJSON413
+}
+
+// GetApplicationProblemJSON415 returns the response for an HTTP 415 `application/problem+json` response
+func (r CreateVehicleResponse) GetApplicationProblemJSON415() *ProblemDetails {
+	return r.ApplicationProblemJSON415
+}
+
+// GetApplicationProblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r CreateVehicleResponse) GetApplicationProblemJSON422() *ProblemDetails {
+	return r.ApplicationProblemJSON422
+}
+
+// GetApplicationProblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r CreateVehicleResponse) GetApplicationProblemJSON500() *ProblemDetails {
+	return r.ApplicationProblemJSON500
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r CreateVehicleResponse) GetApplicationProblemJSON503() *ProblemDetails {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r CreateVehicleResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r CreateVehicleResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CreateVehicleResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CreateVehicleResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetVehicleResponse503Headers the declared response headers of an HTTP 503 response for GetVehicle
+type GetVehicleResponse503Headers struct {
+	RetryAfter int
+}
+
+type GetVehicleResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Vehicle
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *ProblemDetails
+	// ApplicationProblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationProblemJSON422 *ProblemDetails
+	// ApplicationProblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationProblemJSON500 *ProblemDetails
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *ProblemDetails
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *GetVehicleResponse503Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetVehicleResponse) GetJSON200() *Vehicle {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r GetVehicleResponse) GetApplicationProblemJSON404() *ProblemDetails {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r GetVehicleResponse) GetApplicationProblemJSON422() *ProblemDetails {
+	return r.ApplicationProblemJSON422
+}
+
+// GetApplicationProblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r GetVehicleResponse) GetApplicationProblemJSON500() *ProblemDetails {
+	return r.ApplicationProblemJSON500
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r GetVehicleResponse) GetApplicationProblemJSON503() *ProblemDetails {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r GetVehicleResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetVehicleResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetVehicleResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetVehicleResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// SetPermitsResponse503Headers the declared response headers of an HTTP 503 response for SetPermits
+type SetPermitsResponse503Headers struct {
+	RetryAfter int
+}
+
+type SetPermitsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Vehicle
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *ProblemDetails
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *ProblemDetails
+	// ApplicationProblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationProblemJSON409 *ProblemDetails
+	// ApplicationProblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationProblemJSON413 *ProblemDetails
+	// ApplicationProblemJSON415 the response for an HTTP 415 `application/problem+json` response
+	ApplicationProblemJSON415 *ProblemDetails
+	// ApplicationProblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationProblemJSON422 *ProblemDetails
+	// ApplicationProblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationProblemJSON500 *ProblemDetails
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *ProblemDetails
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *SetPermitsResponse503Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r SetPermitsResponse) GetJSON200() *Vehicle {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r SetPermitsResponse) GetApplicationProblemJSON400() *ProblemDetails {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r SetPermitsResponse) GetApplicationProblemJSON404() *ProblemDetails {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r SetPermitsResponse) GetApplicationProblemJSON409() *ProblemDetails {
+	return r.ApplicationProblemJSON409
+}
+
+// GetApplicationProblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r SetPermitsResponse) GetApplicationProblemJSON413() *ProblemDetails {
+	return r.ApplicationProblemJSON413
+}
+
+// GetApplicationProblemJSON415 returns the response for an HTTP 415 `application/problem+json` response
+func (r SetPermitsResponse) GetApplicationProblemJSON415() *ProblemDetails {
+	return r.ApplicationProblemJSON415
+}
+
+// GetApplicationProblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r SetPermitsResponse) GetApplicationProblemJSON422() *ProblemDetails {
+	return r.ApplicationProblemJSON422
+}
+
+// GetApplicationProblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r SetPermitsResponse) GetApplicationProblemJSON500() *ProblemDetails {
+	return r.ApplicationProblemJSON500
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r SetPermitsResponse) GetApplicationProblemJSON503() *ProblemDetails {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r SetPermitsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r SetPermitsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r SetPermitsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r SetPermitsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// CancelWaitingResponse503Headers the declared response headers of an HTTP 503 response for CancelWaiting
+type CancelWaitingResponse503Headers struct {
+	RetryAfter int
+}
+
+type CancelWaitingResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Waiting
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *ProblemDetails
+	// ApplicationProblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationProblemJSON409 *ProblemDetails
+	// ApplicationProblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationProblemJSON422 *ProblemDetails
+	// ApplicationProblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationProblemJSON500 *ProblemDetails
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *ProblemDetails
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *CancelWaitingResponse503Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r CancelWaitingResponse) GetJSON200() *Waiting {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r CancelWaitingResponse) GetApplicationProblemJSON404() *ProblemDetails {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r CancelWaitingResponse) GetApplicationProblemJSON409() *ProblemDetails {
+	return r.ApplicationProblemJSON409
+}
+
+// GetApplicationProblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r CancelWaitingResponse) GetApplicationProblemJSON422() *ProblemDetails {
+	return r.ApplicationProblemJSON422
+}
+
+// GetApplicationProblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r CancelWaitingResponse) GetApplicationProblemJSON500() *ProblemDetails {
+	return r.ApplicationProblemJSON500
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r CancelWaitingResponse) GetApplicationProblemJSON503() *ProblemDetails {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r CancelWaitingResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r CancelWaitingResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CancelWaitingResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CancelWaitingResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetWaitingResponse503Headers the declared response headers of an HTTP 503 response for GetWaiting
+type GetWaitingResponse503Headers struct {
+	RetryAfter int
+}
+
+type GetWaitingResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Waiting
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *ProblemDetails
+	// ApplicationProblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationProblemJSON422 *ProblemDetails
+	// ApplicationProblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationProblemJSON500 *ProblemDetails
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *ProblemDetails
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *GetWaitingResponse503Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetWaitingResponse) GetJSON200() *Waiting {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r GetWaitingResponse) GetApplicationProblemJSON404() *ProblemDetails {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r GetWaitingResponse) GetApplicationProblemJSON422() *ProblemDetails {
+	return r.ApplicationProblemJSON422
+}
+
+// GetApplicationProblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r GetWaitingResponse) GetApplicationProblemJSON500() *ProblemDetails {
+	return r.ApplicationProblemJSON500
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r GetWaitingResponse) GetApplicationProblemJSON503() *ProblemDetails {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r GetWaitingResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetWaitingResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetWaitingResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetWaitingResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// AcceptOfferResponse503Headers the declared response headers of an HTTP 503 response for AcceptOffer
+type AcceptOfferResponse503Headers struct {
+	RetryAfter int
+}
+
+type AcceptOfferResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON201 the response for an HTTP 201 `application/json` response
+	JSON201 *Ticket
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *ProblemDetails
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *ProblemDetails
+	// ApplicationProblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationProblemJSON409 *ProblemDetails
+	// ApplicationProblemJSON410 the response for an HTTP 410 `application/problem+json` response
+	ApplicationProblemJSON410 *ProblemDetails
+	// ApplicationProblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationProblemJSON413 *ProblemDetails
+	// ApplicationProblemJSON415 the response for an HTTP 415 `application/problem+json` response
+	ApplicationProblemJSON415 *ProblemDetails
+	// ApplicationProblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationProblemJSON422 *ProblemDetails
+	// ApplicationProblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationProblemJSON500 *ProblemDetails
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *ProblemDetails
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *AcceptOfferResponse503Headers
+}
+
+// GetJSON201 returns the response for an HTTP 201 `application/json` response
+func (r AcceptOfferResponse) GetJSON201() *Ticket {
+	return r.JSON201
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r AcceptOfferResponse) GetApplicationProblemJSON400() *ProblemDetails {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r AcceptOfferResponse) GetApplicationProblemJSON404() *ProblemDetails {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r AcceptOfferResponse) GetApplicationProblemJSON409() *ProblemDetails {
+	return r.ApplicationProblemJSON409
+}
+
+// GetApplicationProblemJSON410 returns the response for an HTTP 410 `application/problem+json` response
+func (r AcceptOfferResponse) GetApplicationProblemJSON410() *ProblemDetails {
+	return r.ApplicationProblemJSON410
+}
+
+// GetApplicationProblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r AcceptOfferResponse) GetApplicationProblemJSON413() *ProblemDetails {
+	return r.ApplicationProblemJSON413
+}
+
+// GetApplicationProblemJSON415 returns the response for an HTTP 415 `application/problem+json` response
+func (r AcceptOfferResponse) GetApplicationProblemJSON415() *ProblemDetails {
+	return r.ApplicationProblemJSON415
+}
+
+// GetApplicationProblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r AcceptOfferResponse) GetApplicationProblemJSON422() *ProblemDetails {
+	return r.ApplicationProblemJSON422
+}
+
+// GetApplicationProblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r AcceptOfferResponse) GetApplicationProblemJSON500() *ProblemDetails {
+	return r.ApplicationProblemJSON500
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r AcceptOfferResponse) GetApplicationProblemJSON503() *ProblemDetails {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r AcceptOfferResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r AcceptOfferResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r AcceptOfferResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r AcceptOfferResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // ListEventsWithResponse Read the audit trail
 //
 // Lifecycle events, oldest first, from every pool and backend. Adding up units in the order of `eventId` (taken by start, given back by complete, fail, expire, retry or lost) gives a pool's use at every instant.
@@ -3697,6 +12896,366 @@ func (c *ClientWithResponses) ListEventsWithResponse(ctx context.Context, params
 		return nil, err
 	}
 	return ParseListEventsResponse(rsp)
+}
+
+// ListFacilitiesWithResponse List the facilities
+//
+// By id.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /facilities (the `ListFacilities` operationId).
+func (c *ClientWithResponses) ListFacilitiesWithResponse(ctx context.Context, params *ListFacilitiesParams, reqEditors ...RequestEditorFn) (*ListFacilitiesResponse, error) {
+	rsp, err := c.ListFacilities(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListFacilitiesResponse(rsp)
+}
+
+// CreateFacilityWithBodyWithResponse Create a facility
+//
+// Without spots. The same id with the same body gives the same answer, with another body `409 exists`.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /facilities (the `CreateFacility` operationId).
+func (c *ClientWithResponses) CreateFacilityWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateFacilityResponse, error) {
+	rsp, err := c.CreateFacilityWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateFacilityResponse(rsp)
+}
+
+// CreateFacilityWithResponse Create a facility
+//
+// Without spots. The same id with the same body gives the same answer, with another body `409 exists`.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /facilities (the `CreateFacility` operationId).
+func (c *ClientWithResponses) CreateFacilityWithResponse(ctx context.Context, body CreateFacilityJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateFacilityResponse, error) {
+	rsp, err := c.CreateFacility(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateFacilityResponse(rsp)
+}
+
+// GetFacilityWithResponse Read a facility
+//
+// Its settings and the counts of its spots.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /facilities/{facilityId} (the `GetFacility` operationId).
+func (c *ClientWithResponses) GetFacilityWithResponse(ctx context.Context, facilityID string, reqEditors ...RequestEditorFn) (*GetFacilityResponse, error) {
+	rsp, err := c.GetFacility(ctx, facilityID, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetFacilityResponse(rsp)
+}
+
+// ChangeFacilityWithBodyWithResponse Change a facility
+//
+// What the body does not name stays. Audited with who did it (`X-Actor`).
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /facilities/{facilityId} (the `ChangeFacility` operationId).
+func (c *ClientWithResponses) ChangeFacilityWithBodyWithResponse(ctx context.Context, facilityID string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ChangeFacilityResponse, error) {
+	rsp, err := c.ChangeFacilityWithBody(ctx, facilityID, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseChangeFacilityResponse(rsp)
+}
+
+// ChangeFacilityWithResponse Change a facility
+//
+// What the body does not name stays. Audited with who did it (`X-Actor`).
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /facilities/{facilityId} (the `ChangeFacility` operationId).
+func (c *ClientWithResponses) ChangeFacilityWithResponse(ctx context.Context, facilityID string, body ChangeFacilityJSONRequestBody, reqEditors ...RequestEditorFn) (*ChangeFacilityResponse, error) {
+	rsp, err := c.ChangeFacility(ctx, facilityID, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseChangeFacilityResponse(rsp)
+}
+
+// EnterFacilityWithBodyWithResponse Let a vehicle in
+//
+// `201` with a ticket, or `202` with a place in the line where `wait` was given. `409 full`: nothing fits now; `no_fit_ever`: waiting is no use; `vehicle_already_parked`; `sequence_conflict`: the gate used the number for something else.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /facilities/{facilityId}/entries (the `EnterFacility` operationId).
+func (c *ClientWithResponses) EnterFacilityWithBodyWithResponse(ctx context.Context, facilityID string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*EnterFacilityResponse, error) {
+	rsp, err := c.EnterFacilityWithBody(ctx, facilityID, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseEnterFacilityResponse(rsp)
+}
+
+// EnterFacilityWithResponse Let a vehicle in
+//
+// `201` with a ticket, or `202` with a place in the line where `wait` was given. `409 full`: nothing fits now; `no_fit_ever`: waiting is no use; `vehicle_already_parked`; `sequence_conflict`: the gate used the number for something else.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /facilities/{facilityId}/entries (the `EnterFacility` operationId).
+func (c *ClientWithResponses) EnterFacilityWithResponse(ctx context.Context, facilityID string, body EnterFacilityJSONRequestBody, reqEditors ...RequestEditorFn) (*EnterFacilityResponse, error) {
+	rsp, err := c.EnterFacility(ctx, facilityID, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseEnterFacilityResponse(rsp)
+}
+
+// ReportOccupancyWithResponse Occupancy now
+//
+// By level and kind.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /facilities/{facilityId}/reports/occupancy (the `ReportOccupancy` operationId).
+func (c *ClientWithResponses) ReportOccupancyWithResponse(ctx context.Context, facilityID string, reqEditors ...RequestEditorFn) (*ReportOccupancyResponse, error) {
+	rsp, err := c.ReportOccupancy(ctx, facilityID, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseReportOccupancyResponse(rsp)
+}
+
+// ReportOccupancyHistoryWithResponse Occupancy over time
+//
+// A sample each step; instants before the first change have none.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /facilities/{facilityId}/reports/occupancy-history (the `ReportOccupancyHistory` operationId).
+func (c *ClientWithResponses) ReportOccupancyHistoryWithResponse(ctx context.Context, facilityID string, params *ReportOccupancyHistoryParams, reqEditors ...RequestEditorFn) (*ReportOccupancyHistoryResponse, error) {
+	rsp, err := c.ReportOccupancyHistory(ctx, facilityID, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseReportOccupancyHistoryResponse(rsp)
+}
+
+// ReportReconciliationWithResponse Reconciliation
+//
+// Gate openings, tickets and payments, and what does not add up.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /facilities/{facilityId}/reports/reconciliation (the `ReportReconciliation` operationId).
+func (c *ClientWithResponses) ReportReconciliationWithResponse(ctx context.Context, facilityID string, params *ReportReconciliationParams, reqEditors ...RequestEditorFn) (*ReportReconciliationResponse, error) {
+	rsp, err := c.ReportReconciliation(ctx, facilityID, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseReportReconciliationResponse(rsp)
+}
+
+// ReportRevenueWithResponse Revenue
+//
+// By local date of the exit and strategy version.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /facilities/{facilityId}/reports/revenue (the `ReportRevenue` operationId).
+func (c *ClientWithResponses) ReportRevenueWithResponse(ctx context.Context, facilityID string, params *ReportRevenueParams, reqEditors ...RequestEditorFn) (*ReportRevenueResponse, error) {
+	rsp, err := c.ReportRevenue(ctx, facilityID, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseReportRevenueResponse(rsp)
+}
+
+// WhatIfWithBodyWithResponse What if
+//
+// Prices the stays that ended in the span under a draft strategy. Nothing is stored.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /facilities/{facilityId}/reports/what-if (the `WhatIf` operationId).
+func (c *ClientWithResponses) WhatIfWithBodyWithResponse(ctx context.Context, facilityID string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*WhatIfResponse, error) {
+	rsp, err := c.WhatIfWithBody(ctx, facilityID, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseWhatIfResponse(rsp)
+}
+
+// WhatIfWithResponse What if
+//
+// Prices the stays that ended in the span under a draft strategy. Nothing is stored.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /facilities/{facilityId}/reports/what-if (the `WhatIf` operationId).
+func (c *ClientWithResponses) WhatIfWithResponse(ctx context.Context, facilityID string, body WhatIfJSONRequestBody, reqEditors ...RequestEditorFn) (*WhatIfResponse, error) {
+	rsp, err := c.WhatIf(ctx, facilityID, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseWhatIfResponse(rsp)
+}
+
+// ReserveWithBodyWithResponse Reserve
+//
+// `409 no_spot`: nothing is free for that span.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /facilities/{facilityId}/reservations (the `Reserve` operationId).
+func (c *ClientWithResponses) ReserveWithBodyWithResponse(ctx context.Context, facilityID string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ReserveResponse, error) {
+	rsp, err := c.ReserveWithBody(ctx, facilityID, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseReserveResponse(rsp)
+}
+
+// ReserveWithResponse Reserve
+//
+// `409 no_spot`: nothing is free for that span.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /facilities/{facilityId}/reservations (the `Reserve` operationId).
+func (c *ClientWithResponses) ReserveWithResponse(ctx context.Context, facilityID string, body ReserveJSONRequestBody, reqEditors ...RequestEditorFn) (*ReserveResponse, error) {
+	rsp, err := c.Reserve(ctx, facilityID, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseReserveResponse(rsp)
+}
+
+// ListSpotsWithResponse List spots
+//
+// By id, with what stands on them.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /facilities/{facilityId}/spots (the `ListSpots` operationId).
+func (c *ClientWithResponses) ListSpotsWithResponse(ctx context.Context, facilityID string, params *ListSpotsParams, reqEditors ...RequestEditorFn) (*ListSpotsResponse, error) {
+	rsp, err := c.ListSpots(ctx, facilityID, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListSpotsResponse(rsp)
+}
+
+// ImportSpotsWithBodyWithResponse Import spots
+//
+// Creates spots or changes those that are there, all or none, up to 10,000. Also as `text/csv`: the first line has the same names, features are separated by `;`. `422` lists every fault with its place: `body.spots[17].kind`, of CSV `body.lines[19].kind` by the line of the file. A spot that is taken or reserved keeps its kind and place.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /facilities/{facilityId}/spots/import (the `ImportSpots` operationId).
+func (c *ClientWithResponses) ImportSpotsWithBodyWithResponse(ctx context.Context, facilityID string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ImportSpotsResponse, error) {
+	rsp, err := c.ImportSpotsWithBody(ctx, facilityID, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseImportSpotsResponse(rsp)
+}
+
+// ImportSpotsWithResponse Import spots
+//
+// Creates spots or changes those that are there, all or none, up to 10,000. Also as `text/csv`: the first line has the same names, features are separated by `;`. `422` lists every fault with its place: `body.spots[17].kind`, of CSV `body.lines[19].kind` by the line of the file. A spot that is taken or reserved keeps its kind and place.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /facilities/{facilityId}/spots/import (the `ImportSpots` operationId).
+func (c *ClientWithResponses) ImportSpotsWithResponse(ctx context.Context, facilityID string, body ImportSpotsJSONRequestBody, reqEditors ...RequestEditorFn) (*ImportSpotsResponse, error) {
+	rsp, err := c.ImportSpots(ctx, facilityID, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseImportSpotsResponse(rsp)
+}
+
+// ChangeSpotWithBodyWithResponse Change a spot
+//
+// Takes it out of service or puts it back, or changes its features.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /facilities/{facilityId}/spots/{spotId} (the `ChangeSpot` operationId).
+func (c *ClientWithResponses) ChangeSpotWithBodyWithResponse(ctx context.Context, facilityID string, spotID string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ChangeSpotResponse, error) {
+	rsp, err := c.ChangeSpotWithBody(ctx, facilityID, spotID, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseChangeSpotResponse(rsp)
+}
+
+// ChangeSpotWithResponse Change a spot
+//
+// Takes it out of service or puts it back, or changes its features.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /facilities/{facilityId}/spots/{spotId} (the `ChangeSpot` operationId).
+func (c *ClientWithResponses) ChangeSpotWithResponse(ctx context.Context, facilityID string, spotID string, body ChangeSpotJSONRequestBody, reqEditors ...RequestEditorFn) (*ChangeSpotResponse, error) {
+	rsp, err := c.ChangeSpot(ctx, facilityID, spotID, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseChangeSpotResponse(rsp)
+}
+
+// ListWaitingWithResponse Read the waiting line
+//
+// Who waits or holds an offer, in order.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /facilities/{facilityId}/waiting (the `ListWaiting` operationId).
+func (c *ClientWithResponses) ListWaitingWithResponse(ctx context.Context, facilityID string, params *ListWaitingParams, reqEditors ...RequestEditorFn) (*ListWaitingResponse, error) {
+	rsp, err := c.ListWaiting(ctx, facilityID, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListWaitingResponse(rsp)
+}
+
+// TellGateEventsWithBodyWithResponse Tell what gates did
+//
+// Up to 1,000, applied in order, each by itself. Telling it again changes nothing.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /gate-events (the `TellGateEvents` operationId).
+func (c *ClientWithResponses) TellGateEventsWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*TellGateEventsResponse, error) {
+	rsp, err := c.TellGateEventsWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseTellGateEventsResponse(rsp)
+}
+
+// TellGateEventsWithResponse Tell what gates did
+//
+// Up to 1,000, applied in order, each by itself. Telling it again changes nothing.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /gate-events (the `TellGateEvents` operationId).
+func (c *ClientWithResponses) TellGateEventsWithResponse(ctx context.Context, body TellGateEventsJSONRequestBody, reqEditors ...RequestEditorFn) (*TellGateEventsResponse, error) {
+	rsp, err := c.TellGateEvents(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseTellGateEventsResponse(rsp)
 }
 
 // HealthWithResponse Is it alive?
@@ -3939,6 +13498,126 @@ func (c *ClientWithResponses) SubmitTasksWithResponse(ctx context.Context, poolI
 	return ParseSubmitTasksResponse(rsp)
 }
 
+// CreateStrategyWithBodyWithResponse Create a pricing strategy
+//
+// Stores version 1. Versions never change.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /pricing-strategies (the `CreateStrategy` operationId).
+func (c *ClientWithResponses) CreateStrategyWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateStrategyResponse, error) {
+	rsp, err := c.CreateStrategyWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateStrategyResponse(rsp)
+}
+
+// CreateStrategyWithResponse Create a pricing strategy
+//
+// Stores version 1. Versions never change.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /pricing-strategies (the `CreateStrategy` operationId).
+func (c *ClientWithResponses) CreateStrategyWithResponse(ctx context.Context, body CreateStrategyJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateStrategyResponse, error) {
+	rsp, err := c.CreateStrategy(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateStrategyResponse(rsp)
+}
+
+// GetStrategyWithResponse Read a pricing strategy
+//
+// Its newest version, as tiers.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /pricing-strategies/{strategyId} (the `GetStrategy` operationId).
+func (c *ClientWithResponses) GetStrategyWithResponse(ctx context.Context, strategyID string, reqEditors ...RequestEditorFn) (*GetStrategyResponse, error) {
+	rsp, err := c.GetStrategy(ctx, strategyID, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetStrategyResponse(rsp)
+}
+
+// AddStrategyVersionWithBodyWithResponse Add a version
+//
+// Tickets keep the version they entered under. Zone and currency stay.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /pricing-strategies/{strategyId}/versions (the `AddStrategyVersion` operationId).
+func (c *ClientWithResponses) AddStrategyVersionWithBodyWithResponse(ctx context.Context, strategyID string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*AddStrategyVersionResponse, error) {
+	rsp, err := c.AddStrategyVersionWithBody(ctx, strategyID, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseAddStrategyVersionResponse(rsp)
+}
+
+// AddStrategyVersionWithResponse Add a version
+//
+// Tickets keep the version they entered under. Zone and currency stay.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /pricing-strategies/{strategyId}/versions (the `AddStrategyVersion` operationId).
+func (c *ClientWithResponses) AddStrategyVersionWithResponse(ctx context.Context, strategyID string, body AddStrategyVersionJSONRequestBody, reqEditors ...RequestEditorFn) (*AddStrategyVersionResponse, error) {
+	rsp, err := c.AddStrategyVersion(ctx, strategyID, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseAddStrategyVersionResponse(rsp)
+}
+
+// GetStrategyVersionWithResponse Read a version
+//
+// As tiers.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /pricing-strategies/{strategyId}/versions/{version} (the `GetStrategyVersion` operationId).
+func (c *ClientWithResponses) GetStrategyVersionWithResponse(ctx context.Context, strategyID string, version int64, reqEditors ...RequestEditorFn) (*GetStrategyVersionResponse, error) {
+	rsp, err := c.GetStrategyVersion(ctx, strategyID, version, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetStrategyVersionResponse(rsp)
+}
+
+// PriceStayWithBodyWithResponse Price a stay
+//
+// A pure function of the version and the body; any dates, nothing is stored.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /pricing-strategies/{strategyId}/versions/{version}/price (the `PriceStay` operationId).
+func (c *ClientWithResponses) PriceStayWithBodyWithResponse(ctx context.Context, strategyID string, version int64, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PriceStayResponse, error) {
+	rsp, err := c.PriceStayWithBody(ctx, strategyID, version, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePriceStayResponse(rsp)
+}
+
+// PriceStayWithResponse Price a stay
+//
+// A pure function of the version and the body; any dates, nothing is stored.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /pricing-strategies/{strategyId}/versions/{version}/price (the `PriceStay` operationId).
+func (c *ClientWithResponses) PriceStayWithResponse(ctx context.Context, strategyID string, version int64, body PriceStayJSONRequestBody, reqEditors ...RequestEditorFn) (*PriceStayResponse, error) {
+	rsp, err := c.PriceStay(ctx, strategyID, version, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePriceStayResponse(rsp)
+}
+
 // ReadyWithResponse Can it serve?
 //
 // `503` with what keeps it from serving, one entry of `errors` a component.
@@ -3952,6 +13631,381 @@ func (c *ClientWithResponses) ReadyWithResponse(ctx context.Context, reqEditors 
 		return nil, err
 	}
 	return ParseReadyResponse(rsp)
+}
+
+// CancelReservationWithResponse Cancel a reservation
+//
+// Idempotent.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /reservations/{reservationId} (the `CancelReservation` operationId).
+func (c *ClientWithResponses) CancelReservationWithResponse(ctx context.Context, reservationID string, reqEditors ...RequestEditorFn) (*CancelReservationResponse, error) {
+	rsp, err := c.CancelReservation(ctx, reservationID, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCancelReservationResponse(rsp)
+}
+
+// GetReservationWithResponse Read a reservation
+//
+// Its spots and where it is in its life.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /reservations/{reservationId} (the `GetReservation` operationId).
+func (c *ClientWithResponses) GetReservationWithResponse(ctx context.Context, reservationID string, reqEditors ...RequestEditorFn) (*GetReservationResponse, error) {
+	rsp, err := c.GetReservation(ctx, reservationID, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetReservationResponse(rsp)
+}
+
+// ListTicketsWithResponse List tickets
+//
+// In the order of their entry, facility by facility.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /tickets (the `ListTickets` operationId).
+func (c *ClientWithResponses) ListTicketsWithResponse(ctx context.Context, params *ListTicketsParams, reqEditors ...RequestEditorFn) (*ListTicketsResponse, error) {
+	rsp, err := c.ListTickets(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListTicketsResponse(rsp)
+}
+
+// GetTicketWithResponse Read a ticket
+//
+// A stay, with the lines of its price once it is closed.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /tickets/{ticketId} (the `GetTicket` operationId).
+func (c *ClientWithResponses) GetTicketWithResponse(ctx context.Context, ticketID string, reqEditors ...RequestEditorFn) (*GetTicketResponse, error) {
+	rsp, err := c.GetTicket(ctx, ticketID, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetTicketResponse(rsp)
+}
+
+// AdjustTicketWithBodyWithResponse Validate or discount
+//
+// Of an open ticket. Adjustments count in the order they were recorded.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /tickets/{ticketId}/adjustments (the `AdjustTicket` operationId).
+func (c *ClientWithResponses) AdjustTicketWithBodyWithResponse(ctx context.Context, ticketID string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*AdjustTicketResponse, error) {
+	rsp, err := c.AdjustTicketWithBody(ctx, ticketID, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseAdjustTicketResponse(rsp)
+}
+
+// AdjustTicketWithResponse Validate or discount
+//
+// Of an open ticket. Adjustments count in the order they were recorded.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /tickets/{ticketId}/adjustments (the `AdjustTicket` operationId).
+func (c *ClientWithResponses) AdjustTicketWithResponse(ctx context.Context, ticketID string, body AdjustTicketJSONRequestBody, reqEditors ...RequestEditorFn) (*AdjustTicketResponse, error) {
+	rsp, err := c.AdjustTicket(ctx, ticketID, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseAdjustTicketResponse(rsp)
+}
+
+// ExitTicketWithBodyWithResponse Let a vehicle out
+//
+// Frees its spots. `402 payment_required` with `due`; `409 ticket_closed`.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /tickets/{ticketId}/exit (the `ExitTicket` operationId).
+func (c *ClientWithResponses) ExitTicketWithBodyWithResponse(ctx context.Context, ticketID string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ExitTicketResponse, error) {
+	rsp, err := c.ExitTicketWithBody(ctx, ticketID, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseExitTicketResponse(rsp)
+}
+
+// ExitTicketWithResponse Let a vehicle out
+//
+// Frees its spots. `402 payment_required` with `due`; `409 ticket_closed`.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /tickets/{ticketId}/exit (the `ExitTicket` operationId).
+func (c *ClientWithResponses) ExitTicketWithResponse(ctx context.Context, ticketID string, body ExitTicketJSONRequestBody, reqEditors ...RequestEditorFn) (*ExitTicketResponse, error) {
+	rsp, err := c.ExitTicket(ctx, ticketID, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseExitTicketResponse(rsp)
+}
+
+// ReportLostWithBodyWithResponse Report a ticket lost
+//
+// It then costs at least the strategy's fee.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /tickets/{ticketId}/lost (the `ReportLost` operationId).
+func (c *ClientWithResponses) ReportLostWithBodyWithResponse(ctx context.Context, ticketID string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ReportLostResponse, error) {
+	rsp, err := c.ReportLostWithBody(ctx, ticketID, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseReportLostResponse(rsp)
+}
+
+// ReportLostWithResponse Report a ticket lost
+//
+// It then costs at least the strategy's fee.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /tickets/{ticketId}/lost (the `ReportLost` operationId).
+func (c *ClientWithResponses) ReportLostWithResponse(ctx context.Context, ticketID string, body ReportLostJSONRequestBody, reqEditors ...RequestEditorFn) (*ReportLostResponse, error) {
+	rsp, err := c.ReportLost(ctx, ticketID, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseReportLostResponse(rsp)
+}
+
+// PayTicketWithBodyWithResponse Pay
+//
+// At most what is due at `paidAt`. `409 ticket_closed`, `overpaid`, or `exists` for a known id with another body.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /tickets/{ticketId}/payments (the `PayTicket` operationId).
+func (c *ClientWithResponses) PayTicketWithBodyWithResponse(ctx context.Context, ticketID string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PayTicketResponse, error) {
+	rsp, err := c.PayTicketWithBody(ctx, ticketID, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePayTicketResponse(rsp)
+}
+
+// PayTicketWithResponse Pay
+//
+// At most what is due at `paidAt`. `409 ticket_closed`, `overpaid`, or `exists` for a known id with another body.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /tickets/{ticketId}/payments (the `PayTicket` operationId).
+func (c *ClientWithResponses) PayTicketWithResponse(ctx context.Context, ticketID string, body PayTicketJSONRequestBody, reqEditors ...RequestEditorFn) (*PayTicketResponse, error) {
+	rsp, err := c.PayTicket(ctx, ticketID, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePayTicketResponse(rsp)
+}
+
+// QuoteTicketWithResponse Quote a ticket
+//
+// What leaving at an instant costs, and what of it is still due.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /tickets/{ticketId}/quote (the `QuoteTicket` operationId).
+func (c *ClientWithResponses) QuoteTicketWithResponse(ctx context.Context, ticketID string, params *QuoteTicketParams, reqEditors ...RequestEditorFn) (*QuoteTicketResponse, error) {
+	rsp, err := c.QuoteTicket(ctx, ticketID, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseQuoteTicketResponse(rsp)
+}
+
+// VoidTicketWithBodyWithResponse Void a ticket
+//
+// Refunds what was paid and frees the spots. A repeat gives the same answer.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /tickets/{ticketId}/void (the `VoidTicket` operationId).
+func (c *ClientWithResponses) VoidTicketWithBodyWithResponse(ctx context.Context, ticketID string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*VoidTicketResponse, error) {
+	rsp, err := c.VoidTicketWithBody(ctx, ticketID, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseVoidTicketResponse(rsp)
+}
+
+// VoidTicketWithResponse Void a ticket
+//
+// Refunds what was paid and frees the spots. A repeat gives the same answer.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /tickets/{ticketId}/void (the `VoidTicket` operationId).
+func (c *ClientWithResponses) VoidTicketWithResponse(ctx context.Context, ticketID string, body VoidTicketJSONRequestBody, reqEditors ...RequestEditorFn) (*VoidTicketResponse, error) {
+	rsp, err := c.VoidTicket(ctx, ticketID, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseVoidTicketResponse(rsp)
+}
+
+// FindVehiclesWithResponse Find a vehicle by its plate
+//
+// At most one: a plate is unique in its jurisdiction. Spelling does not count.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /vehicles (the `FindVehicles` operationId).
+func (c *ClientWithResponses) FindVehiclesWithResponse(ctx context.Context, params *FindVehiclesParams, reqEditors ...RequestEditorFn) (*FindVehiclesResponse, error) {
+	rsp, err := c.FindVehicles(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseFindVehiclesResponse(rsp)
+}
+
+// CreateVehicleWithBodyWithResponse Create a vehicle
+//
+// The same id with the same body gives the same answer. `409 plate_exists`: another vehicle has the plate.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /vehicles (the `CreateVehicle` operationId).
+func (c *ClientWithResponses) CreateVehicleWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateVehicleResponse, error) {
+	rsp, err := c.CreateVehicleWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateVehicleResponse(rsp)
+}
+
+// CreateVehicleWithResponse Create a vehicle
+//
+// The same id with the same body gives the same answer. `409 plate_exists`: another vehicle has the plate.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /vehicles (the `CreateVehicle` operationId).
+func (c *ClientWithResponses) CreateVehicleWithResponse(ctx context.Context, body CreateVehicleJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateVehicleResponse, error) {
+	rsp, err := c.CreateVehicle(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateVehicleResponse(rsp)
+}
+
+// GetVehicleWithResponse Read a vehicle
+//
+// Its identity and permits.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /vehicles/{vehicleId} (the `GetVehicle` operationId).
+func (c *ClientWithResponses) GetVehicleWithResponse(ctx context.Context, vehicleID string, reqEditors ...RequestEditorFn) (*GetVehicleResponse, error) {
+	rsp, err := c.GetVehicle(ctx, vehicleID, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetVehicleResponse(rsp)
+}
+
+// SetPermitsWithBodyWithResponse Set a vehicle's permits
+//
+// Replaces them all.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /vehicles/{vehicleId}/permits (the `SetPermits` operationId).
+func (c *ClientWithResponses) SetPermitsWithBodyWithResponse(ctx context.Context, vehicleID string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*SetPermitsResponse, error) {
+	rsp, err := c.SetPermitsWithBody(ctx, vehicleID, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseSetPermitsResponse(rsp)
+}
+
+// SetPermitsWithResponse Set a vehicle's permits
+//
+// Replaces them all.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /vehicles/{vehicleId}/permits (the `SetPermits` operationId).
+func (c *ClientWithResponses) SetPermitsWithResponse(ctx context.Context, vehicleID string, body SetPermitsJSONRequestBody, reqEditors ...RequestEditorFn) (*SetPermitsResponse, error) {
+	rsp, err := c.SetPermits(ctx, vehicleID, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseSetPermitsResponse(rsp)
+}
+
+// CancelWaitingWithResponse Leave the line
+//
+// Idempotent. An offer is passed on.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /waiting/{waitingId} (the `CancelWaiting` operationId).
+func (c *ClientWithResponses) CancelWaitingWithResponse(ctx context.Context, waitingID string, reqEditors ...RequestEditorFn) (*CancelWaitingResponse, error) {
+	rsp, err := c.CancelWaiting(ctx, waitingID, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCancelWaitingResponse(rsp)
+}
+
+// GetWaitingWithResponse Read a place in line
+//
+// Its position, or what is offered.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /waiting/{waitingId} (the `GetWaiting` operationId).
+func (c *ClientWithResponses) GetWaitingWithResponse(ctx context.Context, waitingID string, reqEditors ...RequestEditorFn) (*GetWaitingResponse, error) {
+	rsp, err := c.GetWaiting(ctx, waitingID, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetWaitingResponse(rsp)
+}
+
+// AcceptOfferWithBodyWithResponse Take the offered spots
+//
+// The vehicle enters. `409 no_offer`: it still waits. `410 offer_lapsed`.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /waiting/{waitingId}/accept (the `AcceptOffer` operationId).
+func (c *ClientWithResponses) AcceptOfferWithBodyWithResponse(ctx context.Context, waitingID string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*AcceptOfferResponse, error) {
+	rsp, err := c.AcceptOfferWithBody(ctx, waitingID, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseAcceptOfferResponse(rsp)
+}
+
+// AcceptOfferWithResponse Take the offered spots
+//
+// The vehicle enters. `409 no_offer`: it still waits. `410 offer_lapsed`.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /waiting/{waitingId}/accept (the `AcceptOffer` operationId).
+func (c *ClientWithResponses) AcceptOfferWithResponse(ctx context.Context, waitingID string, body AcceptOfferJSONRequestBody, reqEditors ...RequestEditorFn) (*AcceptOfferResponse, error) {
+	rsp, err := c.AcceptOffer(ctx, waitingID, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseAcceptOfferResponse(rsp)
 }
 
 // ParseListEventsResponse parses an HTTP response from a ListEventsWithResponse call
@@ -4001,6 +14055,1309 @@ func ParseListEventsResponse(rsp *http.Response) (*ListEventsResponse, error) {
 	switch {
 	case rsp.StatusCode == 503:
 		var headers ListEventsResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseListFacilitiesResponse parses an HTTP response from a ListFacilitiesWithResponse call
+func ParseListFacilitiesResponse(rsp *http.Response) (*ListFacilitiesResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListFacilitiesResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest FacilityPage
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 503:
+		var headers ListFacilitiesResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseCreateFacilityResponse parses an HTTP response from a CreateFacilityWithResponse call
+func ParseCreateFacilityResponse(rsp *http.Response) (*CreateFacilityResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CreateFacilityResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 201:
+		var dest Facility
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON201 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 415:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 503:
+		var headers CreateFacilityResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetFacilityResponse parses an HTTP response from a GetFacilityWithResponse call
+func ParseGetFacilityResponse(rsp *http.Response) (*GetFacilityResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetFacilityResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Facility
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 503:
+		var headers GetFacilityResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseChangeFacilityResponse parses an HTTP response from a ChangeFacilityWithResponse call
+func ParseChangeFacilityResponse(rsp *http.Response) (*ChangeFacilityResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ChangeFacilityResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Facility
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 415:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 503:
+		var headers ChangeFacilityResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseEnterFacilityResponse parses an HTTP response from a EnterFacilityWithResponse call
+func ParseEnterFacilityResponse(rsp *http.Response) (*EnterFacilityResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &EnterFacilityResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 201:
+		var dest Ticket
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON201 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 202:
+		var dest Waiting
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON202 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 415:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 503:
+		var headers EnterFacilityResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseReportOccupancyResponse parses an HTTP response from a ReportOccupancyWithResponse call
+func ParseReportOccupancyResponse(rsp *http.Response) (*ReportOccupancyResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ReportOccupancyResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest OccupancyReport
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 503:
+		var headers ReportOccupancyResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseReportOccupancyHistoryResponse parses an HTTP response from a ReportOccupancyHistoryWithResponse call
+func ParseReportOccupancyHistoryResponse(rsp *http.Response) (*ReportOccupancyHistoryResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ReportOccupancyHistoryResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest OccupancyHistory
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 503:
+		var headers ReportOccupancyHistoryResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseReportReconciliationResponse parses an HTTP response from a ReportReconciliationWithResponse call
+func ParseReportReconciliationResponse(rsp *http.Response) (*ReportReconciliationResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ReportReconciliationResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Reconciliation
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 503:
+		var headers ReportReconciliationResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseReportRevenueResponse parses an HTTP response from a ReportRevenueWithResponse call
+func ParseReportRevenueResponse(rsp *http.Response) (*ReportRevenueResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ReportRevenueResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest RevenueReport
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 503:
+		var headers ReportRevenueResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseWhatIfResponse parses an HTTP response from a WhatIfWithResponse call
+func ParseWhatIfResponse(rsp *http.Response) (*WhatIfResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &WhatIfResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest WhatIfReport
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 415:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 503:
+		var headers WhatIfResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseReserveResponse parses an HTTP response from a ReserveWithResponse call
+func ParseReserveResponse(rsp *http.Response) (*ReserveResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ReserveResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 201:
+		var dest Reservation
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON201 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 415:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 503:
+		var headers ReserveResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseListSpotsResponse parses an HTTP response from a ListSpotsWithResponse call
+func ParseListSpotsResponse(rsp *http.Response) (*ListSpotsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListSpotsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest SpotPage
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 503:
+		var headers ListSpotsResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseImportSpotsResponse parses an HTTP response from a ImportSpotsWithResponse call
+func ParseImportSpotsResponse(rsp *http.Response) (*ImportSpotsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ImportSpotsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Imported
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 415:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 503:
+		var headers ImportSpotsResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseChangeSpotResponse parses an HTTP response from a ChangeSpotWithResponse call
+func ParseChangeSpotResponse(rsp *http.Response) (*ChangeSpotResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ChangeSpotResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Spot
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 415:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 503:
+		var headers ChangeSpotResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseListWaitingResponse parses an HTTP response from a ListWaitingWithResponse call
+func ParseListWaitingResponse(rsp *http.Response) (*ListWaitingResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListWaitingResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest WaitingPage
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 503:
+		var headers ListWaitingResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseTellGateEventsResponse parses an HTTP response from a TellGateEventsWithResponse call
+func ParseTellGateEventsResponse(rsp *http.Response) (*TellGateEventsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &TellGateEventsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest GateResults
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 415:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 503:
+		var headers TellGateEventsResponse503Headers
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value int
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
@@ -4892,6 +16249,425 @@ func ParseSubmitTasksResponse(rsp *http.Response) (*SubmitTasksResponse, error) 
 	return response, nil
 }
 
+// ParseCreateStrategyResponse parses an HTTP response from a CreateStrategyWithResponse call
+func ParseCreateStrategyResponse(rsp *http.Response) (*CreateStrategyResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CreateStrategyResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 201:
+		var dest Strategy
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON201 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 415:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 503:
+		var headers CreateStrategyResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetStrategyResponse parses an HTTP response from a GetStrategyWithResponse call
+func ParseGetStrategyResponse(rsp *http.Response) (*GetStrategyResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetStrategyResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Strategy
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 503:
+		var headers GetStrategyResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseAddStrategyVersionResponse parses an HTTP response from a AddStrategyVersionWithResponse call
+func ParseAddStrategyVersionResponse(rsp *http.Response) (*AddStrategyVersionResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &AddStrategyVersionResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 201:
+		var dest Strategy
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON201 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 415:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 503:
+		var headers AddStrategyVersionResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetStrategyVersionResponse parses an HTTP response from a GetStrategyVersionWithResponse call
+func ParseGetStrategyVersionResponse(rsp *http.Response) (*GetStrategyVersionResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetStrategyVersionResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Strategy
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 503:
+		var headers GetStrategyVersionResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParsePriceStayResponse parses an HTTP response from a PriceStayWithResponse call
+func ParsePriceStayResponse(rsp *http.Response) (*PriceStayResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &PriceStayResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Price
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 415:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 503:
+		var headers PriceStayResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
 // ParseReadyResponse parses an HTTP response from a ReadyWithResponse call
 func ParseReadyResponse(rsp *http.Response) (*ReadyResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -4932,6 +16708,1397 @@ func ParseReadyResponse(rsp *http.Response) (*ReadyResponse, error) {
 	switch {
 	case rsp.StatusCode == 503:
 		var headers ReadyResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseCancelReservationResponse parses an HTTP response from a CancelReservationWithResponse call
+func ParseCancelReservationResponse(rsp *http.Response) (*CancelReservationResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CancelReservationResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Reservation
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 503:
+		var headers CancelReservationResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetReservationResponse parses an HTTP response from a GetReservationWithResponse call
+func ParseGetReservationResponse(rsp *http.Response) (*GetReservationResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetReservationResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Reservation
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 503:
+		var headers GetReservationResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseListTicketsResponse parses an HTTP response from a ListTicketsWithResponse call
+func ParseListTicketsResponse(rsp *http.Response) (*ListTicketsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListTicketsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest TicketPage
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 503:
+		var headers ListTicketsResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetTicketResponse parses an HTTP response from a GetTicketWithResponse call
+func ParseGetTicketResponse(rsp *http.Response) (*GetTicketResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetTicketResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Ticket
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 503:
+		var headers GetTicketResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseAdjustTicketResponse parses an HTTP response from a AdjustTicketWithResponse call
+func ParseAdjustTicketResponse(rsp *http.Response) (*AdjustTicketResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &AdjustTicketResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 201:
+		var dest Ticket
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON201 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 415:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 503:
+		var headers AdjustTicketResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseExitTicketResponse parses an HTTP response from a ExitTicketWithResponse call
+func ParseExitTicketResponse(rsp *http.Response) (*ExitTicketResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ExitTicketResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Ticket
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 402:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON402 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 415:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 503:
+		var headers ExitTicketResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseReportLostResponse parses an HTTP response from a ReportLostWithResponse call
+func ParseReportLostResponse(rsp *http.Response) (*ReportLostResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ReportLostResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Ticket
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 415:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 503:
+		var headers ReportLostResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParsePayTicketResponse parses an HTTP response from a PayTicketWithResponse call
+func ParsePayTicketResponse(rsp *http.Response) (*PayTicketResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &PayTicketResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 201:
+		var dest Ticket
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON201 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 415:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 503:
+		var headers PayTicketResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseQuoteTicketResponse parses an HTTP response from a QuoteTicketWithResponse call
+func ParseQuoteTicketResponse(rsp *http.Response) (*QuoteTicketResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &QuoteTicketResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Quote
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 503:
+		var headers QuoteTicketResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseVoidTicketResponse parses an HTTP response from a VoidTicketWithResponse call
+func ParseVoidTicketResponse(rsp *http.Response) (*VoidTicketResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &VoidTicketResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Ticket
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 415:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 503:
+		var headers VoidTicketResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseFindVehiclesResponse parses an HTTP response from a FindVehiclesWithResponse call
+func ParseFindVehiclesResponse(rsp *http.Response) (*FindVehiclesResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &FindVehiclesResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest VehiclePage
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 503:
+		var headers FindVehiclesResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseCreateVehicleResponse parses an HTTP response from a CreateVehicleWithResponse call
+func ParseCreateVehicleResponse(rsp *http.Response) (*CreateVehicleResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CreateVehicleResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 201:
+		var dest Vehicle
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON201 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 415:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 503:
+		var headers CreateVehicleResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetVehicleResponse parses an HTTP response from a GetVehicleWithResponse call
+func ParseGetVehicleResponse(rsp *http.Response) (*GetVehicleResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetVehicleResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Vehicle
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 503:
+		var headers GetVehicleResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseSetPermitsResponse parses an HTTP response from a SetPermitsWithResponse call
+func ParseSetPermitsResponse(rsp *http.Response) (*SetPermitsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &SetPermitsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Vehicle
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 415:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 503:
+		var headers SetPermitsResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseCancelWaitingResponse parses an HTTP response from a CancelWaitingWithResponse call
+func ParseCancelWaitingResponse(rsp *http.Response) (*CancelWaitingResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CancelWaitingResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Waiting
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 503:
+		var headers CancelWaitingResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetWaitingResponse parses an HTTP response from a GetWaitingWithResponse call
+func ParseGetWaitingResponse(rsp *http.Response) (*GetWaitingResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetWaitingResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Waiting
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 503:
+		var headers GetWaitingResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseAcceptOfferResponse parses an HTTP response from a AcceptOfferWithResponse call
+func ParseAcceptOfferResponse(rsp *http.Response) (*AcceptOfferResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &AcceptOfferResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 201:
+		var dest Ticket
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON201 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 410:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON410 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 415:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 503:
+		var headers AcceptOfferResponse503Headers
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value int
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {

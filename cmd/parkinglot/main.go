@@ -41,7 +41,7 @@ func newRoot() *cobra.Command {
 	}
 	root.AddCommand(newServe(), newWork(), newMigrate(), newConfig())
 	root.AddCommand(newSubmitCommand(), newStatusCommand(), newWaitCommand(), newCancelCommand(), newMailboxCommand(),
-		newAuditCommand(), newPoolsCommand(), newPoolCommand(), newOpenAPICommand(), newReplayCommand(), newVerifyCommand())
+		newAuditCommand(), newPoolsCommand(), newPoolCommand(), newOpenAPICommand(), newReplayCommand(), newSimulateGarageCommand(), newVerifyCommand())
 	return root
 }
 

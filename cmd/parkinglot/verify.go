@@ -35,6 +35,9 @@ func newVerifyCommand() *cobra.Command {
 		Short: "Prove from the audit trail that every promise was kept",
 		Long: `Replays the audit trail event by event: capacity at every instant, lifecycle,
 attempts, and counters; and compares it with the tasks' rows and the mailboxes.
+Where it reads the stores themselves, facilities too: who stood where at every
+instant, spots, tickets and holds against each other, windows, and every price
+computed again from what its ticket stores.
 With the log that executors kept of themselves (PARKINGLOT_EXECUTION_LOG of the
 processes that ran them) it also proves what really ran at once.
 
@@ -62,8 +65,8 @@ broken; the first violations are printed.`,
 		if err := s.showVerified(report); err != nil {
 			return err
 		}
-		if report.Violations > 0 {
-			return failure(exitFailed, "%d violations in %d events", report.Violations, report.Events)
+		if broken := report.broken(); broken > 0 {
+			return failure(exitFailed, "%d violations in %d events", broken, report.Events)
 		}
 		return nil
 	})
@@ -71,7 +74,7 @@ broken; the first violations are printed.`,
 
 // check reads what is to be checked: the executors' records first, so that the
 // trail that is read after them has every attempt they name.
-func (f *verifyFlags) check(ctx context.Context, cmd *cobra.Command, s *session) (report history.Report, err error) {
+func (f *verifyFlags) check(ctx context.Context, cmd *cobra.Command, s *session) (report verified, err error) {
 	options := history.Options{Keep: f.keep, MailGrace: f.mailGrace}
 	for _, id := range f.pools {
 		options.Pools = append(options.Pools, domain.PoolID(id))
@@ -93,7 +96,8 @@ func (f *verifyFlags) check(ctx context.Context, cmd *cobra.Command, s *session)
 		return report, err
 	}
 	if !direct {
-		return history.Check(ctx, history.Server{API: s.api}, options)
+		report.Report, err = history.Check(ctx, history.Server{API: s.api}, options)
+		return report, err
 	}
 	cfg, err := f.stores.load(cmd)
 	if err != nil {
@@ -104,7 +108,10 @@ func (f *verifyFlags) check(ctx context.Context, cmd *cobra.Command, s *session)
 	}
 	log := slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), &slog.HandlerOptions{Level: slog.LevelWarn}))
 	err = app.Inspect(ctx, cfg, wanted, log, func(stores []store.Store) error {
-		report, err = history.Check(ctx, history.Stores(stores), options)
+		if report.Report, err = history.Check(ctx, history.Stores(stores), options); err != nil || len(f.pools) > 0 {
+			return err
+		}
+		report.Parking, err = checkParking(ctx, stores, f.keep)
 		return err
 	})
 	if err != nil {
@@ -144,7 +151,7 @@ func progress(out io.Writer, total int64, what string) *progressbar.ProgressBar 
 		progressbar.OptionSetPredictTime(true), progressbar.OptionClearOnFinish())
 }
 
-func (s *session) showVerified(r history.Report) error {
+func (s *session) showVerified(r verified) error {
 	raw, err := json.MarshalIndent(r, "", "  ")
 	if err != nil {
 		return fmt.Errorf("print the report: %w", err)
@@ -170,15 +177,24 @@ func (s *session) showVerified(r history.Report) error {
 				row(table, "ran on after "+string(kind), history.Brief(overlap))
 			}
 		}
+		r.showParking(table)
 		row(table, "")
-		if r.Violations == 0 {
+		if r.broken() == 0 {
 			row(table, fmt.Sprintf("%d events of %d tasks: every promise was kept", r.Events, r.Tasks))
 			return
 		}
+		shown := 0
 		for _, v := range r.First {
 			row(table, v)
+			shown++
 		}
-		if more := r.Violations - len(r.First); more > 0 {
+		for i := range r.Parking {
+			for _, v := range r.Parking[i].First {
+				row(table, v)
+				shown++
+			}
+		}
+		if more := r.broken() - shown; more > 0 {
 			row(table, fmt.Sprintf("… and %d more", more))
 		}
 	})

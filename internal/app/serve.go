@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/parkinglot/parkinglot/api"
@@ -42,11 +43,20 @@ func Serve(ctx context.Context, cfg *config.Config, opts Options) (err error) {
 	if err != nil {
 		return err
 	}
+	garage, err := newGarage(ctx, cfg, b, wanted, opts.Log)
+	if err != nil {
+		return err
+	}
 	p, err := newProcess(cfg, "serve", b, withRuntimes(stored, wanted), registry, int(cfg.Limits.WorkerConcurrency), opts.Log)
 	if err != nil {
 		return err
 	}
-	p.watch = p.reconcile
+	p.watch = func(ctx context.Context) {
+		var both sync.WaitGroup
+		both.Go(func() { p.reconcile(ctx) })
+		both.Go(func() { garage.Run(ctx) })
+		both.Wait()
+	}
 	return p.run(ctx, func(ctx context.Context) (func(), error) {
 		if err := pushPolicies(ctx, p.scheduler, b.stores, wanted, stored, opts.Log); err != nil {
 			return nil, err
@@ -57,7 +67,7 @@ func Serve(ctx context.Context, cfg *config.Config, opts Options) (err error) {
 			}
 		}
 		edge := &service{
-			scheduler: p.scheduler, stores: p.backends.stores, homes: p.homes, limits: p.cfg.Limits,
+			scheduler: p.scheduler, stores: p.backends.stores, homes: p.homes, parking: garage, limits: p.cfg.Limits,
 			now: now, log: p.log, stop: ctx.Done(),
 		}
 		down := p.listen(ctx, listener, edge)
@@ -99,7 +109,7 @@ const (
 func (p *process) listen(ctx context.Context, listener net.Listener, edge *service) (down func()) {
 	p.metrics.Register(telemetry.NewPoolCollector(edge))
 	server := &http.Server{
-		Handler:           api.New(edge, api.Options{Metrics: p.metrics.Handler(), Observe: p.metrics.Request, Log: p.log}),
+		Handler:           api.New(edge, api.Options{Parking: edge.parking, Metrics: p.metrics.Handler(), Observe: p.metrics.Request, Log: p.log}),
 		ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes,
 		ErrorLog: slog.NewLogLogger(p.log.Handler(), slog.LevelWarn),
 	}

@@ -21,6 +21,7 @@ type service struct {
 	scheduler *scheduler.Scheduler
 	stores    map[domain.Backend]store.Store
 	homes     map[domain.PoolID]domain.Backend // of the queues of the configured pools
+	parking   *parkingHalf
 	limits    config.Limits
 	now       func() time.Time
 	log       *slog.Logger

@@ -19,7 +19,11 @@ func (s *service) Pools(ctx context.Context) ([]store.PoolView, error) {
 	if err != nil {
 		return nil, err
 	}
-	return byID(slices.Concat(lists...)), nil
+	facilities, err := s.parking.pools(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return byID(append(slices.Concat(lists...), facilities...)), nil
 }
 
 // PoolViews implements telemetry.PoolReader.
@@ -29,6 +33,9 @@ func (s *service) PoolViews(ctx context.Context) []store.PoolView {
 		if list, err := s.stores[backend].ListPools(ctx); err == nil {
 			views = append(views, list...)
 		}
+	}
+	if facilities, err := s.parking.pools(ctx); err == nil {
+		views = append(views, facilities...)
 	}
 	return slices.CompactFunc(byID(views), func(a, b store.PoolView) bool { return a.PoolID == b.PoolID })
 }
@@ -44,6 +51,9 @@ func byID(views []store.PoolView) []store.PoolView {
 // Pool implements api.Service.
 func (s *service) Pool(ctx context.Context, id domain.PoolID) (store.PoolView, error) {
 	home, err := s.home(ctx, id)
+	if domain.CodeOf(err) == domain.CodeUnknownPool {
+		return s.parking.pool(ctx, id)
+	}
 	if err != nil {
 		return store.PoolView{}, err
 	}
@@ -56,7 +66,7 @@ func (s *service) ChangePool(ctx context.Context, id domain.PoolID, change plan.
 	answer, err := s.scheduler.Change(ctx, id, change)
 	switch {
 	case err != nil:
-		return store.PoolView{}, edge(err, nil)
+		return store.PoolView{}, s.parking.readOnly(ctx, id, edge(err, nil))
 	case answer.Err != nil:
 		return store.PoolView{}, answer.Err
 	}

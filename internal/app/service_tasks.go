@@ -32,7 +32,7 @@ func (s *service) Submit(ctx context.Context, pool domain.PoolID, tasks []plan.S
 	}
 	decided, err := s.scheduler.Submit(ctx, pool, fit)
 	if err != nil {
-		return nil, edge(err, nil)
+		return nil, s.parking.readOnly(ctx, pool, edge(err, nil))
 	}
 	for i, answer := range decided {
 		answers[at[i]] = answer

@@ -119,6 +119,9 @@ func (c *checker) database(cfg *Config) {
 				return
 			}
 		}
+		if cfg.Parking.Backend == string(domain.BackendPostgres) {
+			c.faultf(at, nil, "is missing: parking is on the postgres backend; set it, --database-url or PARKINGLOT_DATABASE_URL")
+		}
 		return
 	}
 	if _, err := pgconn.ParseConfig(cfg.Database.URL); err != nil {
@@ -130,8 +133,9 @@ func (c *checker) database(cfg *Config) {
 
 func (c *checker) dataDir(cfg *Config) {
 	uses := slices.ContainsFunc(cfg.Pools, func(p Pool) bool { return p.uses(domain.BackendFile) })
+	uses = uses || cfg.ParkingBackend() == domain.BackendFile
 	if uses && cfg.DataDir == "" && !c.bad("data_dir") {
-		c.faultf("data_dir", nil, "must not be empty: a pool is on the file backend")
+		c.faultf("data_dir", nil, "must not be empty: a pool or parking is on the file backend")
 	}
 }
 

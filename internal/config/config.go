@@ -18,6 +18,7 @@ type Config struct {
 	DataDir   string    `key:"data_dir"  doc:"Folder of the file backend; made when it is missing."`
 	Database  Database  `key:"database"  doc:"The Postgres that pools on the postgres backend live in."`
 	Defaults  Policy    `key:"defaults"  doc:"Values for every pool that does not set its own."`
+	Parking   Parking   `key:"parking"   doc:"Where facilities, spots and tickets live."`
 	Pools     []Pool    `key:"pools"     doc:"The pools, at least one." required:"true"`
 	Limits    Limits    `key:"limits"    doc:"Sizes, intervals and concurrency of a process."`
 	Retention Retention `key:"retention" doc:"How long what is over is kept."`
@@ -30,6 +31,11 @@ type Database struct {
 	URL      string `key:"url"       doc:"Postgres DSN, as a URL or key=value pairs. $VAR is taken from the environment."`
 	Schema   string `key:"schema"    doc:"Schema of all tables, made by migrate." format:"identifier"`
 	MaxConns int64  `key:"max_conns" doc:"Connections of a process for turns and reads; 0: 10. River, heartbeats and wake-ups have a few besides." min:"0" max:"10000"`
+}
+
+// Parking says where the parking half keeps its rows.
+type Parking struct {
+	Backend string `key:"backend" doc:"When it is left out: postgres where database.url is set, else file, or memory where all pools are in memory." enum:"memory|file|postgres"`
 }
 
 // Policy is what a pool does with its tasks. As "defaults" it fills in what

@@ -32,12 +32,25 @@ func (p *Pool) Domain() domain.Pool {
 	}
 }
 
-// Backends returns the backends that the pools use, each once, in the order
-// memory, file, postgres.
+// ParkingBackend returns where the parking half lives.
+func (c *Config) ParkingBackend() domain.Backend {
+	switch {
+	case c.Parking.Backend != "":
+		return domain.Backend(c.Parking.Backend)
+	case c.Database.URL != "":
+		return domain.BackendPostgres
+	case slices.ContainsFunc(c.Pools, func(p Pool) bool { return !p.uses(domain.BackendMemory) || p.uses(domain.BackendFile) }):
+		return domain.BackendFile
+	}
+	return domain.BackendMemory
+}
+
+// Backends returns the backends that the pools and the parking half use, each once,
+// in the order memory, file, postgres.
 func (c *Config) Backends() []domain.Backend {
 	var used []domain.Backend
 	for _, backend := range []domain.Backend{domain.BackendMemory, domain.BackendFile, domain.BackendPostgres} {
-		if slices.ContainsFunc(c.Pools, func(p Pool) bool { return p.uses(backend) }) {
+		if slices.ContainsFunc(c.Pools, func(p Pool) bool { return p.uses(backend) }) || c.ParkingBackend() == backend {
 			used = append(used, backend)
 		}
 	}

@@ -31,6 +31,35 @@ const (
 	CodeInternal        Code = "internal"
 )
 
+// The codes of the parking half.
+const (
+	CodeUnknownFacility    Code = "facility_not_found"
+	CodeUnknownSpot        Code = "spot_not_found"
+	CodeUnknownVehicle     Code = "vehicle_not_found"
+	CodeUnknownStrategy    Code = "strategy_not_found"
+	CodeUnknownTicket      Code = "ticket_not_found"
+	CodeUnknownReservation Code = "reservation_not_found"
+	CodeUnknownWaiting     Code = "waiting_not_found"
+	CodeExists             Code = "exists"       // the id is known with another body
+	CodePlateExists        Code = "plate_exists" // another vehicle has the plate
+	CodePlaceTaken         Code = "place_taken"  // another spot has the level, row and position
+	CodeFull               Code = "full"
+	CodeNoFitEver          Code = "no_fit_ever" // the vehicle would not fit an empty facility either
+	CodeAlreadyParked      Code = "vehicle_already_parked"
+	CodeAlreadyWaiting     Code = "vehicle_already_waiting"
+	CodeSequenceConflict   Code = "sequence_conflict" // the gate used the number for something else
+	CodeTicketClosed       Code = "ticket_closed"
+	CodeOverpaid           Code = "overpaid"
+	CodePaymentRequired    Code = "payment_required" // Due says how much
+	CodeNoSpot             Code = "no_spot"          // nothing can be booked for the span
+	CodeReservationNotDue  Code = "reservation_not_due"
+	CodeReservationVehicle Code = "reservation_vehicle"
+	CodeReservationEnded   Code = "reservation_ended" // used, cancelled or missed
+	CodeOfferLapsed        Code = "offer_lapsed"
+	CodeNoOffer            Code = "no_offer" // still waiting
+	CodePoolDerived        Code = "pool_derived"
+)
+
 // Fault is one thing wrong with an input, and where: a JSON path such as
 // "body.resourceCost.units" or "pools[2].max_units".
 type Fault struct {
@@ -46,6 +75,7 @@ type Error struct {
 	Message    string // what happened and what to do about it
 	Faults     []Fault
 	RetryAfter time.Duration // 0: no advice
+	Due        *int64        // of CodePaymentRequired: what is to be paid, in minor units
 	Err        error         // cause, for the log; may be nil
 }
 

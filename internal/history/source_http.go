@@ -28,6 +28,9 @@ func (s Server) Pools(ctx context.Context) ([]Pool, error) {
 	pools := make([]Pool, 0, len(list.Pools))
 	for i := range list.Pools {
 		p := &list.Pools[i]
+		if p.Derived {
+			continue // a facility: it has no tasks, and a check of its own
+		}
 		pools = append(pools, Pool{
 			ID: domain.PoolID(p.PoolID), State: domain.PoolState(p.State),
 			MaxUnits: domain.Units(p.MaxUnits), MaxOvertakes: int(p.MaxOvertakes),

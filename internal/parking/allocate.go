@@ -43,7 +43,20 @@ type Rules struct {
 type Demand struct {
 	Size     VehicleSize
 	Features []string
+	// Kept are ids of spots that are kept for others.
+	Kept map[string]bool
 }
+
+// CouldUse reports whether the spot, were it free, could serve the demand: by itself
+// or, where windows are allowed, as part of one.
+func (d *Demand) CouldUse(r *Rules, windows bool, s *Spot) bool {
+	if !d.takes(s) {
+		return false
+	}
+	return slices.Contains(d.Size.Kinds(), s.Kind) || windows && d.Size.NeedsWindow() && r.WindowSizes[s.Kind] > 0
+}
+
+func (d *Demand) takes(s *Spot) bool { return s.Has(d.Features) && !d.Kept[s.SpotID] }
 
 // Occupancy is floor(10000 × (occupied + reserved) / in service) over the spots in
 // service, and whether there are any.
@@ -89,7 +102,7 @@ func Allocate(r *Rules, spots []Spot, d Demand) []Spot {
 		var best *Spot
 		for i := range spots {
 			s := &spots[i]
-			if s.Kind == kind && s.usable() && s.Has(d.Features) && (best == nil || order(s, best) < 0) {
+			if s.Kind == kind && s.usable() && d.takes(s) && (best == nil || order(s, best) < 0) {
 				best = s
 			}
 		}
@@ -135,7 +148,7 @@ func window(r *Rules, spots []Spot, d Demand, order func(a, b *Spot) int) []Spot
 			continue
 		}
 		var best []Spot
-		for _, island := range islands(spots, kind, d.Features) {
+		for _, island := range islands(spots, kind, d) {
 			if len(island) < size {
 				continue
 			}
@@ -150,10 +163,10 @@ func window(r *Rules, spots []Spot, d Demand, order func(a, b *Spot) int) []Spot
 	return nil
 }
 
-func islands(spots []Spot, kind SpotKind, features []string) [][]Spot {
+func islands(spots []Spot, kind SpotKind, d Demand) [][]Spot {
 	var fitting []Spot
 	for i := range spots {
-		if s := &spots[i]; s.Kind == kind && s.usable() && s.Has(features) {
+		if s := &spots[i]; s.Kind == kind && s.usable() && d.takes(s) {
 			fitting = append(fitting, *s)
 		}
 	}

@@ -59,7 +59,7 @@ func (o oracle) charged(minutes int64) Money {
 	var all, period Money
 	inPeriod := int64(0)
 	days := o.daysSeen()
-	for k := int64(0); k < minutes; k++ {
+	for k := range minutes {
 		now := o.stay.Entry.Add(time.Duration(k) * time.Minute)
 		if k > 0 && o.starts(now, k, days) {
 			all, period, inPeriod = all+o.capped(period), 0, 0
@@ -189,7 +189,7 @@ func randomStrategy(r *rand.Rand, zones map[string]*time.Location) *Strategy {
 		if r.IntN(2) == 0 {
 			return nil
 		}
-		return ptr(Money(r.Int64N(5000)))
+		return new(Money(r.Int64N(5000)))
 	}
 	s.PeriodCap, s.StayCap, s.LostFee = maybe(), maybe(), maybe()
 	for n := r.IntN(3); n > 0; n-- {
@@ -211,7 +211,7 @@ func randomStay(r *rand.Rand, times []time.Time) Stay {
 		stay.Entry = entry.Truncate(time.Hour)
 	}
 	if r.IntN(2) == 0 {
-		stay.EntryOccupancyBP = ptr(r.Int64N(10001))
+		stay.EntryOccupancyBP = new(r.Int64N(10001))
 	}
 	for n := r.IntN(3); n > 0; n-- {
 		stay.Adjustments = append(stay.Adjustments, []Adjustment{

@@ -21,8 +21,6 @@ func at(t *testing.T, value string) time.Time {
 	return v
 }
 
-func ptr[T any](v T) *T { return &v }
-
 // hourly is 200 an hour, grace 10 minutes, in UTC.
 func hourly() *Strategy {
 	return &Strategy{
@@ -67,8 +65,8 @@ func TestComputeKeepsMicrosecondsOfBothEnds(t *testing.T) {
 func TestComputeTiersAddUpAndRestartTheirIncrements(t *testing.T) {
 	t.Parallel()
 	s := &Strategy{Location: time.UTC, Period: PeriodNone, Tiers: []Tier{
-		{FromMinute: 0, ToMinute: ptr(int64(50)), IncrementMinutes: 30, Value: 100}, // 0 and 30, the second cut short, in full
-		{FromMinute: 50, ToMinute: ptr(int64(120)), IncrementMinutes: 60, Value: 300},
+		{FromMinute: 0, ToMinute: new(int64(50)), IncrementMinutes: 30, Value: 100}, // 0 and 30, the second cut short, in full
+		{FromMinute: 50, ToMinute: new(int64(120)), IncrementMinutes: 60, Value: 300},
 	}}
 	entry := at(t, "2026-03-02T08:00:00Z")
 	require.Equal(t, Money(100), total(s, entry, entry.Add(30*time.Minute)))
@@ -81,7 +79,7 @@ func TestComputeTiersAddUpAndRestartTheirIncrements(t *testing.T) {
 func TestComputeRolling24hRestartsAndCaps(t *testing.T) {
 	t.Parallel()
 	s := hourly()
-	s.Period, s.PeriodCap = PeriodRolling24h, ptr(Money(1500))
+	s.Period, s.PeriodCap = PeriodRolling24h, new(Money(1500))
 	berlin := zone(t, "Europe/Berlin")
 	s.Location = berlin
 	// Over the night of 29 March 2026 the local day has 23 hours; the period has 24.
@@ -95,7 +93,7 @@ func TestComputeCalendarDayAcrossClockChanges(t *testing.T) {
 	t.Parallel()
 	berlin := zone(t, "Europe/Berlin")
 	s := hourly()
-	s.Location, s.Period, s.PeriodCap = berlin, PeriodCalendarDay, ptr(Money(100_000))
+	s.Location, s.Period, s.PeriodCap = berlin, PeriodCalendarDay, new(Money(100_000))
 	// 25 October 2026 has 25 hours in Berlin, 29 March 23.
 	for _, c := range []struct {
 		day   time.Time
@@ -147,7 +145,7 @@ func TestBoundary(t *testing.T) {
 func TestEntryExactlyOnTheBoundaryStartsInTheNewPeriod(t *testing.T) {
 	t.Parallel()
 	s := hourly()
-	s.Period, s.PeriodCap = PeriodCalendarDay, ptr(Money(300))
+	s.Period, s.PeriodCap = PeriodCalendarDay, new(Money(300))
 	midnight := at(t, "2026-06-01T00:00:00Z")
 	require.Equal(t, Money(300), total(s, midnight, midnight.Add(24*time.Hour)))
 	require.Equal(t, Money(500), total(s, midnight.Add(-time.Minute), midnight.Add(24*time.Hour)),
@@ -172,16 +170,16 @@ func TestMultipliersTakeTheLargestNeverTheProduct(t *testing.T) {
 		return got
 	}
 	require.Equal(t, []Money{200, 300, 300, 160, 160}, amounts(monday, 5, nil))
-	require.Equal(t, []Money{200, 300, 300, 160, 160}, amounts(monday, 5, ptr(int64(8000))), "strictly above")
-	require.Equal(t, []Money{240, 300, 300, 240, 240}, amounts(monday, 5, ptr(int64(8001))))
-	require.Equal(t, []Money{400, 400}, amounts(monday, 2, ptr(int64(9001))))
+	require.Equal(t, []Money{200, 300, 300, 160, 160}, amounts(monday, 5, new(int64(8000))), "strictly above")
+	require.Equal(t, []Money{240, 300, 300, 240, 240}, amounts(monday, 5, new(int64(8001))))
+	require.Equal(t, []Money{400, 400}, amounts(monday, 2, new(int64(9001))))
 	require.Equal(t, []Money{100, 100}, amounts(at(t, "2026-03-01T08:00:00Z"), 2, nil))
 }
 
 func TestReductionsInTheirOrder(t *testing.T) {
 	t.Parallel()
 	s := hourly()
-	s.StayCap = ptr(Money(1000))
+	s.StayCap = new(Money(1000))
 	entry := at(t, "2026-03-02T08:00:00Z")
 	price := func(lost bool, adjustments ...Adjustment) Price {
 		return Compute(s, Stay{Entry: entry, Until: entry.Add(6 * time.Hour), Adjustments: adjustments, Lost: lost})
@@ -194,7 +192,7 @@ func TestReductionsInTheirOrder(t *testing.T) {
 		Adjustment{Kind: AdjustPercent, BP: 5000},
 		Adjustment{Kind: AdjustPercent, BP: 1000}).Total, "percents one after the other, then what is fixed")
 	require.Equal(t, Money(0), price(false, Adjustment{Kind: AdjustFixed, Amount: 5000}).Total)
-	s.LostFee = ptr(Money(3000))
+	s.LostFee = new(Money(3000))
 	require.Equal(t, Money(3000), price(true, Adjustment{Kind: AdjustPercent, BP: 10000}).Total, "the fee is not discounted")
 	require.Equal(t, Money(3000), Compute(s, Stay{Entry: entry, Until: entry, Lost: true}).Total, "nor waived by grace")
 }
@@ -211,7 +209,7 @@ func TestRoundingIsPerIncrement(t *testing.T) {
 func TestValidateNamesEveryFault(t *testing.T) {
 	t.Parallel()
 	s := &Strategy{
-		GraceMinutes: -1, Period: "week", ResetMinute: 1440, StayCap: ptr(Money(-1)),
+		GraceMinutes: -1, Period: "week", ResetMinute: 1440, StayCap: new(Money(-1)),
 		Tiers:       []Tier{{FromMinute: 5, IncrementMinutes: 0, Value: -3}, {FromMinute: 9, IncrementMinutes: 1}},
 		Multipliers: []Multiplier{{Days: []int{0}, Start: 600, End: 500, BP: 1}},
 		Surge:       []Surge{{AboveBP: -1, BP: 0}},
@@ -233,8 +231,8 @@ func TestTiersOfTable(t *testing.T) {
 	tiers, faults := TiersOf([]TableRow{{UpToMinute: 60, Total: 200}, {UpToMinute: 180, Total: 500}})
 	require.Empty(t, faults)
 	require.Equal(t, []Tier{
-		{FromMinute: 0, ToMinute: ptr(int64(60)), IncrementMinutes: 60, Value: 200},
-		{FromMinute: 60, ToMinute: ptr(int64(180)), IncrementMinutes: 120, Value: 300},
+		{FromMinute: 0, ToMinute: new(int64(60)), IncrementMinutes: 60, Value: 200},
+		{FromMinute: 60, ToMinute: new(int64(180)), IncrementMinutes: 120, Value: 300},
 	}, tiers)
 	_, faults = TiersOf([]TableRow{{UpToMinute: 60, Total: 200}, {UpToMinute: 60, Total: 100}})
 	require.Len(t, faults, 2)

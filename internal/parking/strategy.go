@@ -7,7 +7,7 @@ import (
 // Money is an amount in minor units of a currency (cents; yen). Never a float.
 type Money int64
 
-// Basis points: 10000 is one.
+// OneBP is one, in basis points.
 const OneBP int64 = 10000
 
 // Period says where the tiers of a strategy start over.

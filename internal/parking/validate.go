@@ -103,7 +103,7 @@ type TableRow struct {
 func TiersOf(table []TableRow) ([]Tier, []domain.Fault) {
 	var (
 		f     faults
-		tiers []Tier
+		tiers = make([]Tier, 0, len(table))
 		from  int64
 		total Money
 	)

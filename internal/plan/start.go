@@ -27,9 +27,9 @@ func (t *turn) start(arrivals []arrival) {
 		t.entered = append(t.entered, a.row)
 	}
 	t.line()
-	p := pass{turn: t, unseen: t.cutLanes()}
+	p := pass{turn: t, unseen: t.cutLanes(), heads: Overtaking[domain.Priority, *row]{Max: t.pool.MaxOvertakes}}
 	for _, r := range t.queue {
-		if t.free() <= 0 || p.reserved || r.t.Priority < p.floor {
+		if t.free() <= 0 || p.heads.AnySaturated() || r.t.Priority < p.floor {
 			return
 		}
 		unseen, cut := p.unseen[r.t.Lane]
@@ -46,7 +46,7 @@ func (t *turn) start(arrivals []arrival) {
 		}
 		// From here on there are unread tasks in between. They may be passed only as far
 		// as somebody in front of them counts it.
-		if p.heads[r.t.Priority] == nil {
+		if !p.heads.Blocked(r.t.Priority) {
 			t.again = t.again || t.free() > 0
 			return
 		}
@@ -72,10 +72,9 @@ type pass struct {
 	unseen map[string]int
 	// floor is the lowest class whose first blocked task is known.
 	floor domain.Priority
-	// heads are the first task of each class that did not fit.
-	heads [domain.PriorityClasses]*row
-	// reserved: a head has been overtaken often enough; what is free is kept for it.
-	reserved bool
+	// heads are the first task of each class that did not fit. Once one is saturated,
+	// all that is free is kept for it.
+	heads Overtaking[domain.Priority, *row]
 }
 
 // cutLanes counts what was read of the lanes that may have more.
@@ -114,7 +113,7 @@ func (p *pass) visit(r *row) {
 	case task.Units > p.free(), limit > 0 && account.ActiveUnits.Add(account.claim).Add(task.Units) > limit:
 		if p.stays(r) {
 			account.claim = max(account.claim, task.Units)
-			p.block(r)
+			p.heads.Block(task.Priority, r, task.Overtaken)
 		}
 	default:
 		p.run(r)
@@ -135,24 +134,12 @@ func (p *pass) stays(r *row) bool {
 	return true
 }
 
-// block notes a task that does not fit.
-func (p *pass) block(r *row) {
-	if head := &p.heads[r.t.Priority]; *head == nil {
-		*head = r
-		p.reserved = p.reserved || r.t.Overtaken >= p.pool.MaxOvertakes
-	}
-}
-
 // overtake counts a start on every head it went past.
 func (p *pass) overtake() {
-	for _, head := range p.heads {
-		if head == nil {
-			continue
-		}
+	p.heads.Pass(nil, func(head *row, overtaken int) {
 		p.touch(head)
-		head.t.Overtaken++
-		p.reserved = p.reserved || head.t.Overtaken >= p.pool.MaxOvertakes
-	}
+		head.t.Overtaken = overtaken
+	})
 }
 
 // run starts the next attempt of a task.

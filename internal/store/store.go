@@ -34,6 +34,10 @@ var (
 	ErrGuard = errors.New("row changed under the turn")
 	// ErrNotFound: no such row.
 	ErrNotFound = errors.New("not found")
+	// ErrExists: the id is taken.
+	ErrExists = errors.New("exists")
+	// ErrConflict: an index or a guard refused the write. Nothing was written.
+	ErrConflict = errors.New("conflict")
 	// ErrSchema: the schema is behind or ahead of this program.
 	ErrSchema = errors.New("schema version mismatch")
 )
@@ -99,6 +103,8 @@ type PoolView struct {
 	domain.Pool
 	domain.Counters
 	OldestQueuedAt *time.Time // CreatedAt of the oldest queued task; nil: none queued
+	// Derived: no pool of its own but a view of something else, such as a facility.
+	Derived bool
 }
 
 // Pools reads pools, and creates them.

@@ -63,6 +63,7 @@ type Store struct {
 	config *pgx.ConnConfig
 
 	careful carefulPools
+	queues  facilityQueues
 	peers   peers
 }
 

@@ -141,20 +141,25 @@ func (t *turn) begin(ctx context.Context, p pipe) error {
 	})
 }
 
-// rollback ends the transaction. It reports true when the connection is lost, or is
-// outside the transaction: then nobody here knows whether a COMMIT that was sent
-// went through.
+// rollback ends the transaction; see abandon.
 func (t *turn) rollback(ctx context.Context) (unknown bool) {
-	pg := t.conn.Conn().PgConn()
+	return t.abandon(ctx, t.conn, string(t.spec.Pool))
+}
+
+// abandon ends a connection's transaction. It reports true when the connection is
+// lost, or is outside the transaction: then nobody here knows whether a COMMIT that
+// was sent went through.
+func (s *Store) abandon(ctx context.Context, conn *pgxpool.Conn, of string) (unknown bool) {
+	pg := conn.Conn().PgConn()
 	if pg.IsClosed() || pg.TxStatus() == 'I' {
 		return true
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), callTimeout)
 	defer cancel()
-	if _, err := t.conn.Exec(ctx, "ROLLBACK"); err != nil {
+	if _, err := conn.Exec(ctx, "ROLLBACK"); err != nil {
 		// It had not committed before, and cannot now.
-		t.log.DebugContext(ctx, "rollback", "pool", t.spec.Pool, "error", err)
-		_ = t.conn.Conn().Close(ctx) // not to be used again
+		s.log.DebugContext(ctx, "rollback", "of", of, "error", err)
+		_ = conn.Conn().Close(ctx) // not to be used again
 	}
 	return false
 }

@@ -255,6 +255,9 @@ func insertEvent(e *domain.Event) (dbsqlc.InsertEventParams, error) {
 	}
 	if len(e.Subjects) > 0 {
 		p.Subjects = jsonOf(e.Subjects)
+		if err := checkText("an event's subject", e.Subjects...); err != nil {
+			return p, err
+		}
 	}
 	if err := checkText("an event", p.TaskID, p.Tenant, p.Reason, p.Actor); err != nil {
 		return p, err

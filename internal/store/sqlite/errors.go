@@ -33,7 +33,9 @@ func classify(what string, err error) error {
 // kindOf returns the error of the seam that err amounts to; nil: it is one, or
 // none fits (a bug of ours).
 func kindOf(err error) error {
-	for _, known := range []error{store.ErrGuard, store.ErrData, store.ErrUnavailable, store.ErrNotFound, store.ErrSchema} {
+	for _, known := range []error{
+		store.ErrGuard, store.ErrData, store.ErrUnavailable, store.ErrNotFound, store.ErrSchema, store.ErrExists, store.ErrConflict,
+	} {
 		if errors.Is(err, known) {
 			return nil
 		}

@@ -12,6 +12,9 @@ import (
 
 // acquire waits for the writer. The caller calls done when it needs it no more.
 func (s *Store) acquire(ctx context.Context) (done func(), err error) {
+	if ctx.Value(insideKey{}) == s {
+		return nil, errInside
+	}
 	select {
 	case _, ok := <-s.turn:
 		if !ok {

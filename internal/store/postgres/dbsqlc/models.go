@@ -59,6 +59,18 @@ func (ns NullRiverJobState) Value() (driver.Value, error) {
 	return string(ns.RiverJobState), nil
 }
 
+type PlAdjustment struct {
+	TicketID     string
+	AdjustmentID string
+	Position     int32
+	BodyHash     []byte
+	Kind         string
+	Minutes      int64
+	Bp           int64
+	Amount       int64
+	Reason       string
+}
+
 type PlAuditEvent struct {
 	Source     string
 	Seq        int64
@@ -79,6 +91,44 @@ type PlAuditEvent struct {
 	Detail     *string
 }
 
+type PlFacility struct {
+	FacilityID         string
+	BodyHash           []byte
+	Name               string
+	TimeZone           string
+	Currency           string
+	AllocationStrategy string
+	DynamicBands       string
+	PricingStrategyID  string
+	WindowRegular      int32
+	WindowCompact      int32
+	WindowRule         string
+	MaxOvertakes       int32
+	OfferHoldSecs      int32
+	Total              int64
+	InService          int64
+	Occupied           int64
+	Reserved           int64
+	EventSeq           int64
+	MessageSeq         int64
+	WaitSeq            int64
+	LastAt             pgtype.Timestamptz
+	NextDueAt          pgtype.Timestamptz
+	CreatedAt          pgtype.Timestamptz
+}
+
+type PlGateCall struct {
+	GateID     string
+	Sequence   int64
+	FacilityID string
+	Kind       string
+	BodyHash   []byte
+	Status     int32
+	Answer     string
+	TicketID   string
+	ObservedAt pgtype.Timestamptz
+}
+
 type PlMailboxMessage struct {
 	Source     string
 	Seq        int64
@@ -96,6 +146,15 @@ type PlMailboxMessage struct {
 	CreatedAt  pgtype.Timestamptz
 }
 
+type PlOccupancy struct {
+	FacilityID string
+	EventSeq   int64
+	At         pgtype.Timestamptz
+	InService  int64
+	Occupied   int64
+	Reserved   int64
+}
+
 type PlOutbox struct {
 	Source     string
 	Seq        int64
@@ -111,6 +170,24 @@ type PlOutbox struct {
 	Reason     string
 	Payload    *string
 	CreatedAt  pgtype.Timestamptz
+}
+
+type PlParkingSource struct {
+	Source   string
+	EventSeq int64
+	LastAt   pgtype.Timestamptz
+}
+
+type PlPayment struct {
+	TicketID   string
+	PaymentID  string
+	Position   int32
+	BodyHash   []byte
+	Amount     int64
+	Method     string
+	PaidAt     pgtype.Timestamptz
+	Refunded   int64
+	RefundedAt pgtype.Timestamptz
 }
 
 type PlPool struct {
@@ -160,6 +237,14 @@ type PlPoolTurn struct {
 	HeadNormal     int64
 	HeadHigh       int64
 	HeadCritical   int64
+}
+
+type PlPricingStrategy struct {
+	StrategyID string
+	Version    int32
+	BodyHash   []byte
+	Spec       string
+	CreatedAt  pgtype.Timestamptz
 }
 
 type PlQueueJob struct {
@@ -234,9 +319,48 @@ type PlQueueJobsLight struct {
 	MailboxSession    string
 }
 
+type PlReservation struct {
+	ReservationID string
+	FacilityID    string
+	BodyHash      []byte
+	VehicleID     string
+	SpotIds       []string
+	FromAt        pgtype.Timestamptz
+	ToAt          pgtype.Timestamptz
+	NoShowAt      pgtype.Timestamptz
+	Features      []string
+	Status        string
+	Holding       bool
+	CreatedAt     pgtype.Timestamptz
+}
+
+type PlReservationSpot struct {
+	ReservationID string
+	SpotNo        int64
+	During        pgtype.Range[pgtype.Timestamptz]
+	Booked        bool
+}
+
 type PlSource struct {
 	Source    string
 	CreatedAt pgtype.Timestamptz
+}
+
+type PlSpot struct {
+	SpotNo       int64
+	FacilityID   string
+	SpotID       string
+	Kind         string
+	Level        int64
+	RowNo        int64
+	Position     int64
+	Features     []string
+	DistanceRank int64
+	State        string
+	OutOfService bool
+	TicketID     string
+	VehicleID    string
+	HeldBy       string
 }
 
 type PlTenant struct {
@@ -246,6 +370,65 @@ type PlTenant struct {
 	ActiveUnits int64
 	Queued      int64
 	FinishTag   int64
+}
+
+type PlTicket struct {
+	TicketID         string
+	Seq              int64
+	FacilityID       string
+	VehicleID        string
+	SpotID           string
+	SpotIds          []string
+	Status           string
+	EntryTime        pgtype.Timestamptz
+	ExitTime         pgtype.Timestamptz
+	Lost             bool
+	StrategyID       string
+	StrategyVersion  int32
+	EntryOccupancyBp *int64
+	Amount           *int64
+	PricedUntil      pgtype.Timestamptz
+	WindowOpenedAt   pgtype.Timestamptz
+	VoidReason       string
+	ReservationID    string
+}
+
+type PlTicketSpot struct {
+	TicketID   string
+	FacilityID string
+	SpotID     string
+	Live       bool
+}
+
+type PlVehicle struct {
+	VehicleID    string
+	BodyHash     []byte
+	Plate        string
+	Jurisdiction string
+	Size         string
+	Type         string
+	Permits      []string
+	CreatedAt    pgtype.Timestamptz
+}
+
+type PlWaiting struct {
+	WaitingID      string
+	FacilityID     string
+	Seq            int64
+	VehicleID      string
+	Features       []string
+	Priority       int16
+	Overtaken      int32
+	Deadline       pgtype.Timestamptz
+	MailboxTenant  *string
+	MailboxUser    string
+	MailboxSession string
+	Status         string
+	ReasonCode     string
+	OfferSpotIds   []string
+	OfferExpiresAt pgtype.Timestamptz
+	TicketID       string
+	CreatedAt      pgtype.Timestamptz
 }
 
 type PlWorker struct {

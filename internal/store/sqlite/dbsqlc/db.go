@@ -24,6 +24,18 @@ func New(db DBTX) *Queries {
 func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	q := Queries{db: db}
 	var err error
+	if q.adjustmentsOfStmt, err = db.PrepareContext(ctx, adjustmentsOf); err != nil {
+		return nil, fmt.Errorf("error preparing query AdjustmentsOf: %w", err)
+	}
+	if q.allSpotsStmt, err = db.PrepareContext(ctx, allSpots); err != nil {
+		return nil, fmt.Errorf("error preparing query AllSpots: %w", err)
+	}
+	if q.bookableSpotStmt, err = db.PrepareContext(ctx, bookableSpot); err != nil {
+		return nil, fmt.Errorf("error preparing query BookableSpot: %w", err)
+	}
+	if q.bookableWindowStmt, err = db.PrepareContext(ctx, bookableWindow); err != nil {
+		return nil, fmt.Errorf("error preparing query BookableWindow: %w", err)
+	}
 	if q.candidatesStmt, err = db.PrepareContext(ctx, candidates); err != nil {
 		return nil, fmt.Errorf("error preparing query Candidates: %w", err)
 	}
@@ -33,14 +45,32 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.countJobsStmt, err = db.PrepareContext(ctx, countJobs); err != nil {
 		return nil, fmt.Errorf("error preparing query CountJobs: %w", err)
 	}
+	if q.countSpotsStmt, err = db.PrepareContext(ctx, countSpots); err != nil {
+		return nil, fmt.Errorf("error preparing query CountSpots: %w", err)
+	}
 	if q.countTenantJobsStmt, err = db.PrepareContext(ctx, countTenantJobs); err != nil {
 		return nil, fmt.Errorf("error preparing query CountTenantJobs: %w", err)
 	}
 	if q.deleteOutboxStmt, err = db.PrepareContext(ctx, deleteOutbox); err != nil {
 		return nil, fmt.Errorf("error preparing query DeleteOutbox: %w", err)
 	}
+	if q.dropReservationSpotsStmt, err = db.PrepareContext(ctx, dropReservationSpots); err != nil {
+		return nil, fmt.Errorf("error preparing query DropReservationSpots: %w", err)
+	}
+	if q.dueFacilitiesStmt, err = db.PrepareContext(ctx, dueFacilities); err != nil {
+		return nil, fmt.Errorf("error preparing query DueFacilities: %w", err)
+	}
 	if q.dueJobsStmt, err = db.PrepareContext(ctx, dueJobs); err != nil {
 		return nil, fmt.Errorf("error preparing query DueJobs: %w", err)
+	}
+	if q.dueReservationsStmt, err = db.PrepareContext(ctx, dueReservations); err != nil {
+		return nil, fmt.Errorf("error preparing query DueReservations: %w", err)
+	}
+	if q.dueWaitingStmt, err = db.PrepareContext(ctx, dueWaiting); err != nil {
+		return nil, fmt.Errorf("error preparing query DueWaiting: %w", err)
+	}
+	if q.endTicketSpotsStmt, err = db.PrepareContext(ctx, endTicketSpots); err != nil {
+		return nil, fmt.Errorf("error preparing query EndTicketSpots: %w", err)
 	}
 	if q.eventsStmt, err = db.PrepareContext(ctx, events); err != nil {
 		return nil, fmt.Errorf("error preparing query Events: %w", err)
@@ -51,23 +81,74 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.eventsOfTenantStmt, err = db.PrepareContext(ctx, eventsOfTenant); err != nil {
 		return nil, fmt.Errorf("error preparing query EventsOfTenant: %w", err)
 	}
+	if q.firstFreeByPlaceStmt, err = db.PrepareContext(ctx, firstFreeByPlace); err != nil {
+		return nil, fmt.Errorf("error preparing query FirstFreeByPlace: %w", err)
+	}
+	if q.firstFreeNearestStmt, err = db.PrepareContext(ctx, firstFreeNearest); err != nil {
+		return nil, fmt.Errorf("error preparing query FirstFreeNearest: %w", err)
+	}
+	if q.firstFreeOfLevelStmt, err = db.PrepareContext(ctx, firstFreeOfLevel); err != nil {
+		return nil, fmt.Errorf("error preparing query FirstFreeOfLevel: %w", err)
+	}
 	if q.forgetWorkerStmt, err = db.PrepareContext(ctx, forgetWorker); err != nil {
 		return nil, fmt.Errorf("error preparing query ForgetWorker: %w", err)
+	}
+	if q.freeSpotsStmt, err = db.PrepareContext(ctx, freeSpots); err != nil {
+		return nil, fmt.Errorf("error preparing query FreeSpots: %w", err)
+	}
+	if q.gateCallsStmt, err = db.PrepareContext(ctx, gateCalls); err != nil {
+		return nil, fmt.Errorf("error preparing query GateCalls: %w", err)
 	}
 	if q.getAttemptStmt, err = db.PrepareContext(ctx, getAttempt); err != nil {
 		return nil, fmt.Errorf("error preparing query GetAttempt: %w", err)
 	}
+	if q.getFacilityStmt, err = db.PrepareContext(ctx, getFacility); err != nil {
+		return nil, fmt.Errorf("error preparing query GetFacility: %w", err)
+	}
+	if q.getGateCallStmt, err = db.PrepareContext(ctx, getGateCall); err != nil {
+		return nil, fmt.Errorf("error preparing query GetGateCall: %w", err)
+	}
 	if q.getPoolStmt, err = db.PrepareContext(ctx, getPool); err != nil {
 		return nil, fmt.Errorf("error preparing query GetPool: %w", err)
+	}
+	if q.getReservationStmt, err = db.PrepareContext(ctx, getReservation); err != nil {
+		return nil, fmt.Errorf("error preparing query GetReservation: %w", err)
+	}
+	if q.getStrategyStmt, err = db.PrepareContext(ctx, getStrategy); err != nil {
+		return nil, fmt.Errorf("error preparing query GetStrategy: %w", err)
 	}
 	if q.getTaskStmt, err = db.PrepareContext(ctx, getTask); err != nil {
 		return nil, fmt.Errorf("error preparing query GetTask: %w", err)
 	}
+	if q.getTicketStmt, err = db.PrepareContext(ctx, getTicket); err != nil {
+		return nil, fmt.Errorf("error preparing query GetTicket: %w", err)
+	}
+	if q.getVehicleStmt, err = db.PrepareContext(ctx, getVehicle); err != nil {
+		return nil, fmt.Errorf("error preparing query GetVehicle: %w", err)
+	}
+	if q.getVehicleByPlateStmt, err = db.PrepareContext(ctx, getVehicleByPlate); err != nil {
+		return nil, fmt.Errorf("error preparing query GetVehicleByPlate: %w", err)
+	}
+	if q.getWaitingStmt, err = db.PrepareContext(ctx, getWaiting); err != nil {
+		return nil, fmt.Errorf("error preparing query GetWaiting: %w", err)
+	}
 	if q.heldJobsStmt, err = db.PrepareContext(ctx, heldJobs); err != nil {
 		return nil, fmt.Errorf("error preparing query HeldJobs: %w", err)
 	}
+	if q.holdSpotsStmt, err = db.PrepareContext(ctx, holdSpots); err != nil {
+		return nil, fmt.Errorf("error preparing query HoldSpots: %w", err)
+	}
+	if q.insertAdjustmentStmt, err = db.PrepareContext(ctx, insertAdjustment); err != nil {
+		return nil, fmt.Errorf("error preparing query InsertAdjustment: %w", err)
+	}
 	if q.insertEventStmt, err = db.PrepareContext(ctx, insertEvent); err != nil {
 		return nil, fmt.Errorf("error preparing query InsertEvent: %w", err)
+	}
+	if q.insertFacilityStmt, err = db.PrepareContext(ctx, insertFacility); err != nil {
+		return nil, fmt.Errorf("error preparing query InsertFacility: %w", err)
+	}
+	if q.insertGateCallStmt, err = db.PrepareContext(ctx, insertGateCall); err != nil {
+		return nil, fmt.Errorf("error preparing query InsertGateCall: %w", err)
 	}
 	if q.insertJobStmt, err = db.PrepareContext(ctx, insertJob); err != nil {
 		return nil, fmt.Errorf("error preparing query InsertJob: %w", err)
@@ -75,20 +156,50 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.insertMessageStmt, err = db.PrepareContext(ctx, insertMessage); err != nil {
 		return nil, fmt.Errorf("error preparing query InsertMessage: %w", err)
 	}
+	if q.insertOccupancyStmt, err = db.PrepareContext(ctx, insertOccupancy); err != nil {
+		return nil, fmt.Errorf("error preparing query InsertOccupancy: %w", err)
+	}
 	if q.insertOutboxStmt, err = db.PrepareContext(ctx, insertOutbox); err != nil {
 		return nil, fmt.Errorf("error preparing query InsertOutbox: %w", err)
+	}
+	if q.insertPaymentStmt, err = db.PrepareContext(ctx, insertPayment); err != nil {
+		return nil, fmt.Errorf("error preparing query InsertPayment: %w", err)
 	}
 	if q.insertPoolStmt, err = db.PrepareContext(ctx, insertPool); err != nil {
 		return nil, fmt.Errorf("error preparing query InsertPool: %w", err)
 	}
+	if q.insertReservationStmt, err = db.PrepareContext(ctx, insertReservation); err != nil {
+		return nil, fmt.Errorf("error preparing query InsertReservation: %w", err)
+	}
 	if q.insertSourceStmt, err = db.PrepareContext(ctx, insertSource); err != nil {
 		return nil, fmt.Errorf("error preparing query InsertSource: %w", err)
+	}
+	if q.insertSpotStmt, err = db.PrepareContext(ctx, insertSpot); err != nil {
+		return nil, fmt.Errorf("error preparing query InsertSpot: %w", err)
+	}
+	if q.insertStrategyStmt, err = db.PrepareContext(ctx, insertStrategy); err != nil {
+		return nil, fmt.Errorf("error preparing query InsertStrategy: %w", err)
+	}
+	if q.insertTicketStmt, err = db.PrepareContext(ctx, insertTicket); err != nil {
+		return nil, fmt.Errorf("error preparing query InsertTicket: %w", err)
+	}
+	if q.insertTicketSpotStmt, err = db.PrepareContext(ctx, insertTicketSpot); err != nil {
+		return nil, fmt.Errorf("error preparing query InsertTicketSpot: %w", err)
 	}
 	if q.insertTurnStmt, err = db.PrepareContext(ctx, insertTurn); err != nil {
 		return nil, fmt.Errorf("error preparing query InsertTurn: %w", err)
 	}
+	if q.insertVehicleStmt, err = db.PrepareContext(ctx, insertVehicle); err != nil {
+		return nil, fmt.Errorf("error preparing query InsertVehicle: %w", err)
+	}
+	if q.insertWaitingStmt, err = db.PrepareContext(ctx, insertWaiting); err != nil {
+		return nil, fmt.Errorf("error preparing query InsertWaiting: %w", err)
+	}
 	if q.jobsByIDStmt, err = db.PrepareContext(ctx, jobsByID); err != nil {
 		return nil, fmt.Errorf("error preparing query JobsByID: %w", err)
+	}
+	if q.kindInServiceStmt, err = db.PrepareContext(ctx, kindInService); err != nil {
+		return nil, fmt.Errorf("error preparing query KindInService: %w", err)
 	}
 	if q.knownJobsStmt, err = db.PrepareContext(ctx, knownJobs); err != nil {
 		return nil, fmt.Errorf("error preparing query KnownJobs: %w", err)
@@ -99,8 +210,17 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.lastTurnStmt, err = db.PrepareContext(ctx, lastTurn); err != nil {
 		return nil, fmt.Errorf("error preparing query LastTurn: %w", err)
 	}
+	if q.liftSpotsStmt, err = db.PrepareContext(ctx, liftSpots); err != nil {
+		return nil, fmt.Errorf("error preparing query LiftSpots: %w", err)
+	}
+	if q.lineStmt, err = db.PrepareContext(ctx, line); err != nil {
+		return nil, fmt.Errorf("error preparing query Line: %w", err)
+	}
 	if q.listDeadStmt, err = db.PrepareContext(ctx, listDead); err != nil {
 		return nil, fmt.Errorf("error preparing query ListDead: %w", err)
+	}
+	if q.listFacilitiesStmt, err = db.PrepareContext(ctx, listFacilities); err != nil {
+		return nil, fmt.Errorf("error preparing query ListFacilities: %w", err)
 	}
 	if q.listJobsStmt, err = db.PrepareContext(ctx, listJobs); err != nil {
 		return nil, fmt.Errorf("error preparing query ListJobs: %w", err)
@@ -113,6 +233,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	}
 	if q.listSourcesStmt, err = db.PrepareContext(ctx, listSources); err != nil {
 		return nil, fmt.Errorf("error preparing query ListSources: %w", err)
+	}
+	if q.listSpotsStmt, err = db.PrepareContext(ctx, listSpots); err != nil {
+		return nil, fmt.Errorf("error preparing query ListSpots: %w", err)
 	}
 	if q.listTenantsStmt, err = db.PrepareContext(ctx, listTenants); err != nil {
 		return nil, fmt.Errorf("error preparing query ListTenants: %w", err)
@@ -135,11 +258,35 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.nextDeadlineStmt, err = db.PrepareContext(ctx, nextDeadline); err != nil {
 		return nil, fmt.Errorf("error preparing query NextDeadline: %w", err)
 	}
+	if q.nextDueStmt, err = db.PrepareContext(ctx, nextDue); err != nil {
+		return nil, fmt.Errorf("error preparing query NextDue: %w", err)
+	}
+	if q.nextDueFacilityStmt, err = db.PrepareContext(ctx, nextDueFacility); err != nil {
+		return nil, fmt.Errorf("error preparing query NextDueFacility: %w", err)
+	}
+	if q.nextEventSeqStmt, err = db.PrepareContext(ctx, nextEventSeq); err != nil {
+		return nil, fmt.Errorf("error preparing query NextEventSeq: %w", err)
+	}
 	if q.nextRestedStmt, err = db.PrepareContext(ctx, nextRested); err != nil {
 		return nil, fmt.Errorf("error preparing query NextRested: %w", err)
 	}
+	if q.occupancyAtStmt, err = db.PrepareContext(ctx, occupancyAt); err != nil {
+		return nil, fmt.Errorf("error preparing query OccupancyAt: %w", err)
+	}
+	if q.occupancyNowStmt, err = db.PrepareContext(ctx, occupancyNow); err != nil {
+		return nil, fmt.Errorf("error preparing query OccupancyNow: %w", err)
+	}
+	if q.occupySpotsStmt, err = db.PrepareContext(ctx, occupySpots); err != nil {
+		return nil, fmt.Errorf("error preparing query OccupySpots: %w", err)
+	}
 	if q.oldestQueuedStmt, err = db.PrepareContext(ctx, oldestQueued); err != nil {
 		return nil, fmt.Errorf("error preparing query OldestQueued: %w", err)
+	}
+	if q.openLevelsStmt, err = db.PrepareContext(ctx, openLevels); err != nil {
+		return nil, fmt.Errorf("error preparing query OpenLevels: %w", err)
+	}
+	if q.openTicketsOfFacilityStmt, err = db.PrepareContext(ctx, openTicketsOfFacility); err != nil {
+		return nil, fmt.Errorf("error preparing query OpenTicketsOfFacility: %w", err)
 	}
 	if q.orphanJobsStmt, err = db.PrepareContext(ctx, orphanJobs); err != nil {
 		return nil, fmt.Errorf("error preparing query OrphanJobs: %w", err)
@@ -147,14 +294,23 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.payloadsStmt, err = db.PrepareContext(ctx, payloads); err != nil {
 		return nil, fmt.Errorf("error preparing query Payloads: %w", err)
 	}
+	if q.paymentsOfStmt, err = db.PrepareContext(ctx, paymentsOf); err != nil {
+		return nil, fmt.Errorf("error preparing query PaymentsOf: %w", err)
+	}
 	if q.pruneTurnsStmt, err = db.PrepareContext(ctx, pruneTurns); err != nil {
 		return nil, fmt.Errorf("error preparing query PruneTurns: %w", err)
 	}
 	if q.putMessageStmt, err = db.PrepareContext(ctx, putMessage); err != nil {
 		return nil, fmt.Errorf("error preparing query PutMessage: %w", err)
 	}
+	if q.putReservationSpotsStmt, err = db.PrepareContext(ctx, putReservationSpots); err != nil {
+		return nil, fmt.Errorf("error preparing query PutReservationSpots: %w", err)
+	}
 	if q.queuePlaceStmt, err = db.PrepareContext(ctx, queuePlace); err != nil {
 		return nil, fmt.Errorf("error preparing query QueuePlace: %w", err)
+	}
+	if q.refundPaymentsStmt, err = db.PrepareContext(ctx, refundPayments); err != nil {
+		return nil, fmt.Errorf("error preparing query RefundPayments: %w", err)
 	}
 	if q.relaneJobsStmt, err = db.PrepareContext(ctx, relaneJobs); err != nil {
 		return nil, fmt.Errorf("error preparing query RelaneJobs: %w", err)
@@ -165,11 +321,41 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.resultStmt, err = db.PrepareContext(ctx, result); err != nil {
 		return nil, fmt.Errorf("error preparing query Result: %w", err)
 	}
+	if q.setPermitsStmt, err = db.PrepareContext(ctx, setPermits); err != nil {
+		return nil, fmt.Errorf("error preparing query SetPermits: %w", err)
+	}
+	if q.setSpotServiceStmt, err = db.PrepareContext(ctx, setSpotService); err != nil {
+		return nil, fmt.Errorf("error preparing query SetSpotService: %w", err)
+	}
+	if q.smallestWindowStmt, err = db.PrepareContext(ctx, smallestWindow); err != nil {
+		return nil, fmt.Errorf("error preparing query SmallestWindow: %w", err)
+	}
+	if q.spotsByIDStmt, err = db.PrepareContext(ctx, spotsByID); err != nil {
+		return nil, fmt.Errorf("error preparing query SpotsByID: %w", err)
+	}
 	if q.tenantsByNameStmt, err = db.PrepareContext(ctx, tenantsByName); err != nil {
 		return nil, fmt.Errorf("error preparing query TenantsByName: %w", err)
 	}
+	if q.ticketClashStmt, err = db.PrepareContext(ctx, ticketClash); err != nil {
+		return nil, fmt.Errorf("error preparing query TicketClash: %w", err)
+	}
+	if q.ticketsStmt, err = db.PrepareContext(ctx, tickets); err != nil {
+		return nil, fmt.Errorf("error preparing query Tickets: %w", err)
+	}
+	if q.ticketsExitedStmt, err = db.PrepareContext(ctx, ticketsExited); err != nil {
+		return nil, fmt.Errorf("error preparing query TicketsExited: %w", err)
+	}
+	if q.ticketsOfFacilityStmt, err = db.PrepareContext(ctx, ticketsOfFacility); err != nil {
+		return nil, fmt.Errorf("error preparing query TicketsOfFacility: %w", err)
+	}
+	if q.ticketsOfVehicleStmt, err = db.PrepareContext(ctx, ticketsOfVehicle); err != nil {
+		return nil, fmt.Errorf("error preparing query TicketsOfVehicle: %w", err)
+	}
 	if q.turnCommittedStmt, err = db.PrepareContext(ctx, turnCommitted); err != nil {
 		return nil, fmt.Errorf("error preparing query TurnCommitted: %w", err)
+	}
+	if q.updateFacilityStmt, err = db.PrepareContext(ctx, updateFacility); err != nil {
+		return nil, fmt.Errorf("error preparing query UpdateFacility: %w", err)
 	}
 	if q.updateJobStmt, err = db.PrepareContext(ctx, updateJob); err != nil {
 		return nil, fmt.Errorf("error preparing query UpdateJob: %w", err)
@@ -177,17 +363,55 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.updatePoolStmt, err = db.PrepareContext(ctx, updatePool); err != nil {
 		return nil, fmt.Errorf("error preparing query UpdatePool: %w", err)
 	}
+	if q.updateReservationStmt, err = db.PrepareContext(ctx, updateReservation); err != nil {
+		return nil, fmt.Errorf("error preparing query UpdateReservation: %w", err)
+	}
+	if q.updateSpotStmt, err = db.PrepareContext(ctx, updateSpot); err != nil {
+		return nil, fmt.Errorf("error preparing query UpdateSpot: %w", err)
+	}
+	if q.updateTicketStmt, err = db.PrepareContext(ctx, updateTicket); err != nil {
+		return nil, fmt.Errorf("error preparing query UpdateTicket: %w", err)
+	}
+	if q.updateWaitingStmt, err = db.PrepareContext(ctx, updateWaiting); err != nil {
+		return nil, fmt.Errorf("error preparing query UpdateWaiting: %w", err)
+	}
 	if q.upsertTenantStmt, err = db.PrepareContext(ctx, upsertTenant); err != nil {
 		return nil, fmt.Errorf("error preparing query UpsertTenant: %w", err)
 	}
 	if q.upsertWorkerStmt, err = db.PrepareContext(ctx, upsertWorker); err != nil {
 		return nil, fmt.Errorf("error preparing query UpsertWorker: %w", err)
 	}
+	if q.waitingExistsStmt, err = db.PrepareContext(ctx, waitingExists); err != nil {
+		return nil, fmt.Errorf("error preparing query WaitingExists: %w", err)
+	}
+	if q.waitingLineStmt, err = db.PrepareContext(ctx, waitingLine); err != nil {
+		return nil, fmt.Errorf("error preparing query WaitingLine: %w", err)
+	}
 	return &q, nil
 }
 
 func (q *Queries) Close() error {
 	var err error
+	if q.adjustmentsOfStmt != nil {
+		if cerr := q.adjustmentsOfStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing adjustmentsOfStmt: %w", cerr)
+		}
+	}
+	if q.allSpotsStmt != nil {
+		if cerr := q.allSpotsStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing allSpotsStmt: %w", cerr)
+		}
+	}
+	if q.bookableSpotStmt != nil {
+		if cerr := q.bookableSpotStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing bookableSpotStmt: %w", cerr)
+		}
+	}
+	if q.bookableWindowStmt != nil {
+		if cerr := q.bookableWindowStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing bookableWindowStmt: %w", cerr)
+		}
+	}
 	if q.candidatesStmt != nil {
 		if cerr := q.candidatesStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing candidatesStmt: %w", cerr)
@@ -203,6 +427,11 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing countJobsStmt: %w", cerr)
 		}
 	}
+	if q.countSpotsStmt != nil {
+		if cerr := q.countSpotsStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing countSpotsStmt: %w", cerr)
+		}
+	}
 	if q.countTenantJobsStmt != nil {
 		if cerr := q.countTenantJobsStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing countTenantJobsStmt: %w", cerr)
@@ -213,9 +442,34 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing deleteOutboxStmt: %w", cerr)
 		}
 	}
+	if q.dropReservationSpotsStmt != nil {
+		if cerr := q.dropReservationSpotsStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing dropReservationSpotsStmt: %w", cerr)
+		}
+	}
+	if q.dueFacilitiesStmt != nil {
+		if cerr := q.dueFacilitiesStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing dueFacilitiesStmt: %w", cerr)
+		}
+	}
 	if q.dueJobsStmt != nil {
 		if cerr := q.dueJobsStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing dueJobsStmt: %w", cerr)
+		}
+	}
+	if q.dueReservationsStmt != nil {
+		if cerr := q.dueReservationsStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing dueReservationsStmt: %w", cerr)
+		}
+	}
+	if q.dueWaitingStmt != nil {
+		if cerr := q.dueWaitingStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing dueWaitingStmt: %w", cerr)
+		}
+	}
+	if q.endTicketSpotsStmt != nil {
+		if cerr := q.endTicketSpotsStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing endTicketSpotsStmt: %w", cerr)
 		}
 	}
 	if q.eventsStmt != nil {
@@ -233,9 +487,34 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing eventsOfTenantStmt: %w", cerr)
 		}
 	}
+	if q.firstFreeByPlaceStmt != nil {
+		if cerr := q.firstFreeByPlaceStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing firstFreeByPlaceStmt: %w", cerr)
+		}
+	}
+	if q.firstFreeNearestStmt != nil {
+		if cerr := q.firstFreeNearestStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing firstFreeNearestStmt: %w", cerr)
+		}
+	}
+	if q.firstFreeOfLevelStmt != nil {
+		if cerr := q.firstFreeOfLevelStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing firstFreeOfLevelStmt: %w", cerr)
+		}
+	}
 	if q.forgetWorkerStmt != nil {
 		if cerr := q.forgetWorkerStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing forgetWorkerStmt: %w", cerr)
+		}
+	}
+	if q.freeSpotsStmt != nil {
+		if cerr := q.freeSpotsStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing freeSpotsStmt: %w", cerr)
+		}
+	}
+	if q.gateCallsStmt != nil {
+		if cerr := q.gateCallsStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing gateCallsStmt: %w", cerr)
 		}
 	}
 	if q.getAttemptStmt != nil {
@@ -243,9 +522,29 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing getAttemptStmt: %w", cerr)
 		}
 	}
+	if q.getFacilityStmt != nil {
+		if cerr := q.getFacilityStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing getFacilityStmt: %w", cerr)
+		}
+	}
+	if q.getGateCallStmt != nil {
+		if cerr := q.getGateCallStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing getGateCallStmt: %w", cerr)
+		}
+	}
 	if q.getPoolStmt != nil {
 		if cerr := q.getPoolStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing getPoolStmt: %w", cerr)
+		}
+	}
+	if q.getReservationStmt != nil {
+		if cerr := q.getReservationStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing getReservationStmt: %w", cerr)
+		}
+	}
+	if q.getStrategyStmt != nil {
+		if cerr := q.getStrategyStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing getStrategyStmt: %w", cerr)
 		}
 	}
 	if q.getTaskStmt != nil {
@@ -253,14 +552,54 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing getTaskStmt: %w", cerr)
 		}
 	}
+	if q.getTicketStmt != nil {
+		if cerr := q.getTicketStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing getTicketStmt: %w", cerr)
+		}
+	}
+	if q.getVehicleStmt != nil {
+		if cerr := q.getVehicleStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing getVehicleStmt: %w", cerr)
+		}
+	}
+	if q.getVehicleByPlateStmt != nil {
+		if cerr := q.getVehicleByPlateStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing getVehicleByPlateStmt: %w", cerr)
+		}
+	}
+	if q.getWaitingStmt != nil {
+		if cerr := q.getWaitingStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing getWaitingStmt: %w", cerr)
+		}
+	}
 	if q.heldJobsStmt != nil {
 		if cerr := q.heldJobsStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing heldJobsStmt: %w", cerr)
 		}
 	}
+	if q.holdSpotsStmt != nil {
+		if cerr := q.holdSpotsStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing holdSpotsStmt: %w", cerr)
+		}
+	}
+	if q.insertAdjustmentStmt != nil {
+		if cerr := q.insertAdjustmentStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing insertAdjustmentStmt: %w", cerr)
+		}
+	}
 	if q.insertEventStmt != nil {
 		if cerr := q.insertEventStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing insertEventStmt: %w", cerr)
+		}
+	}
+	if q.insertFacilityStmt != nil {
+		if cerr := q.insertFacilityStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing insertFacilityStmt: %w", cerr)
+		}
+	}
+	if q.insertGateCallStmt != nil {
+		if cerr := q.insertGateCallStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing insertGateCallStmt: %w", cerr)
 		}
 	}
 	if q.insertJobStmt != nil {
@@ -273,9 +612,19 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing insertMessageStmt: %w", cerr)
 		}
 	}
+	if q.insertOccupancyStmt != nil {
+		if cerr := q.insertOccupancyStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing insertOccupancyStmt: %w", cerr)
+		}
+	}
 	if q.insertOutboxStmt != nil {
 		if cerr := q.insertOutboxStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing insertOutboxStmt: %w", cerr)
+		}
+	}
+	if q.insertPaymentStmt != nil {
+		if cerr := q.insertPaymentStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing insertPaymentStmt: %w", cerr)
 		}
 	}
 	if q.insertPoolStmt != nil {
@@ -283,9 +632,34 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing insertPoolStmt: %w", cerr)
 		}
 	}
+	if q.insertReservationStmt != nil {
+		if cerr := q.insertReservationStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing insertReservationStmt: %w", cerr)
+		}
+	}
 	if q.insertSourceStmt != nil {
 		if cerr := q.insertSourceStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing insertSourceStmt: %w", cerr)
+		}
+	}
+	if q.insertSpotStmt != nil {
+		if cerr := q.insertSpotStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing insertSpotStmt: %w", cerr)
+		}
+	}
+	if q.insertStrategyStmt != nil {
+		if cerr := q.insertStrategyStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing insertStrategyStmt: %w", cerr)
+		}
+	}
+	if q.insertTicketStmt != nil {
+		if cerr := q.insertTicketStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing insertTicketStmt: %w", cerr)
+		}
+	}
+	if q.insertTicketSpotStmt != nil {
+		if cerr := q.insertTicketSpotStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing insertTicketSpotStmt: %w", cerr)
 		}
 	}
 	if q.insertTurnStmt != nil {
@@ -293,9 +667,24 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing insertTurnStmt: %w", cerr)
 		}
 	}
+	if q.insertVehicleStmt != nil {
+		if cerr := q.insertVehicleStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing insertVehicleStmt: %w", cerr)
+		}
+	}
+	if q.insertWaitingStmt != nil {
+		if cerr := q.insertWaitingStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing insertWaitingStmt: %w", cerr)
+		}
+	}
 	if q.jobsByIDStmt != nil {
 		if cerr := q.jobsByIDStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing jobsByIDStmt: %w", cerr)
+		}
+	}
+	if q.kindInServiceStmt != nil {
+		if cerr := q.kindInServiceStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing kindInServiceStmt: %w", cerr)
 		}
 	}
 	if q.knownJobsStmt != nil {
@@ -313,9 +702,24 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing lastTurnStmt: %w", cerr)
 		}
 	}
+	if q.liftSpotsStmt != nil {
+		if cerr := q.liftSpotsStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing liftSpotsStmt: %w", cerr)
+		}
+	}
+	if q.lineStmt != nil {
+		if cerr := q.lineStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing lineStmt: %w", cerr)
+		}
+	}
 	if q.listDeadStmt != nil {
 		if cerr := q.listDeadStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing listDeadStmt: %w", cerr)
+		}
+	}
+	if q.listFacilitiesStmt != nil {
+		if cerr := q.listFacilitiesStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing listFacilitiesStmt: %w", cerr)
 		}
 	}
 	if q.listJobsStmt != nil {
@@ -336,6 +740,11 @@ func (q *Queries) Close() error {
 	if q.listSourcesStmt != nil {
 		if cerr := q.listSourcesStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing listSourcesStmt: %w", cerr)
+		}
+	}
+	if q.listSpotsStmt != nil {
+		if cerr := q.listSpotsStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing listSpotsStmt: %w", cerr)
 		}
 	}
 	if q.listTenantsStmt != nil {
@@ -373,14 +782,54 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing nextDeadlineStmt: %w", cerr)
 		}
 	}
+	if q.nextDueStmt != nil {
+		if cerr := q.nextDueStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing nextDueStmt: %w", cerr)
+		}
+	}
+	if q.nextDueFacilityStmt != nil {
+		if cerr := q.nextDueFacilityStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing nextDueFacilityStmt: %w", cerr)
+		}
+	}
+	if q.nextEventSeqStmt != nil {
+		if cerr := q.nextEventSeqStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing nextEventSeqStmt: %w", cerr)
+		}
+	}
 	if q.nextRestedStmt != nil {
 		if cerr := q.nextRestedStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing nextRestedStmt: %w", cerr)
 		}
 	}
+	if q.occupancyAtStmt != nil {
+		if cerr := q.occupancyAtStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing occupancyAtStmt: %w", cerr)
+		}
+	}
+	if q.occupancyNowStmt != nil {
+		if cerr := q.occupancyNowStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing occupancyNowStmt: %w", cerr)
+		}
+	}
+	if q.occupySpotsStmt != nil {
+		if cerr := q.occupySpotsStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing occupySpotsStmt: %w", cerr)
+		}
+	}
 	if q.oldestQueuedStmt != nil {
 		if cerr := q.oldestQueuedStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing oldestQueuedStmt: %w", cerr)
+		}
+	}
+	if q.openLevelsStmt != nil {
+		if cerr := q.openLevelsStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing openLevelsStmt: %w", cerr)
+		}
+	}
+	if q.openTicketsOfFacilityStmt != nil {
+		if cerr := q.openTicketsOfFacilityStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing openTicketsOfFacilityStmt: %w", cerr)
 		}
 	}
 	if q.orphanJobsStmt != nil {
@@ -393,6 +842,11 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing payloadsStmt: %w", cerr)
 		}
 	}
+	if q.paymentsOfStmt != nil {
+		if cerr := q.paymentsOfStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing paymentsOfStmt: %w", cerr)
+		}
+	}
 	if q.pruneTurnsStmt != nil {
 		if cerr := q.pruneTurnsStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing pruneTurnsStmt: %w", cerr)
@@ -403,9 +857,19 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing putMessageStmt: %w", cerr)
 		}
 	}
+	if q.putReservationSpotsStmt != nil {
+		if cerr := q.putReservationSpotsStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing putReservationSpotsStmt: %w", cerr)
+		}
+	}
 	if q.queuePlaceStmt != nil {
 		if cerr := q.queuePlaceStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing queuePlaceStmt: %w", cerr)
+		}
+	}
+	if q.refundPaymentsStmt != nil {
+		if cerr := q.refundPaymentsStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing refundPaymentsStmt: %w", cerr)
 		}
 	}
 	if q.relaneJobsStmt != nil {
@@ -423,14 +887,64 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing resultStmt: %w", cerr)
 		}
 	}
+	if q.setPermitsStmt != nil {
+		if cerr := q.setPermitsStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing setPermitsStmt: %w", cerr)
+		}
+	}
+	if q.setSpotServiceStmt != nil {
+		if cerr := q.setSpotServiceStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing setSpotServiceStmt: %w", cerr)
+		}
+	}
+	if q.smallestWindowStmt != nil {
+		if cerr := q.smallestWindowStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing smallestWindowStmt: %w", cerr)
+		}
+	}
+	if q.spotsByIDStmt != nil {
+		if cerr := q.spotsByIDStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing spotsByIDStmt: %w", cerr)
+		}
+	}
 	if q.tenantsByNameStmt != nil {
 		if cerr := q.tenantsByNameStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing tenantsByNameStmt: %w", cerr)
 		}
 	}
+	if q.ticketClashStmt != nil {
+		if cerr := q.ticketClashStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing ticketClashStmt: %w", cerr)
+		}
+	}
+	if q.ticketsStmt != nil {
+		if cerr := q.ticketsStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing ticketsStmt: %w", cerr)
+		}
+	}
+	if q.ticketsExitedStmt != nil {
+		if cerr := q.ticketsExitedStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing ticketsExitedStmt: %w", cerr)
+		}
+	}
+	if q.ticketsOfFacilityStmt != nil {
+		if cerr := q.ticketsOfFacilityStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing ticketsOfFacilityStmt: %w", cerr)
+		}
+	}
+	if q.ticketsOfVehicleStmt != nil {
+		if cerr := q.ticketsOfVehicleStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing ticketsOfVehicleStmt: %w", cerr)
+		}
+	}
 	if q.turnCommittedStmt != nil {
 		if cerr := q.turnCommittedStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing turnCommittedStmt: %w", cerr)
+		}
+	}
+	if q.updateFacilityStmt != nil {
+		if cerr := q.updateFacilityStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing updateFacilityStmt: %w", cerr)
 		}
 	}
 	if q.updateJobStmt != nil {
@@ -443,6 +957,26 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing updatePoolStmt: %w", cerr)
 		}
 	}
+	if q.updateReservationStmt != nil {
+		if cerr := q.updateReservationStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing updateReservationStmt: %w", cerr)
+		}
+	}
+	if q.updateSpotStmt != nil {
+		if cerr := q.updateSpotStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing updateSpotStmt: %w", cerr)
+		}
+	}
+	if q.updateTicketStmt != nil {
+		if cerr := q.updateTicketStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing updateTicketStmt: %w", cerr)
+		}
+	}
+	if q.updateWaitingStmt != nil {
+		if cerr := q.updateWaitingStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing updateWaitingStmt: %w", cerr)
+		}
+	}
 	if q.upsertTenantStmt != nil {
 		if cerr := q.upsertTenantStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing upsertTenantStmt: %w", cerr)
@@ -451,6 +985,16 @@ func (q *Queries) Close() error {
 	if q.upsertWorkerStmt != nil {
 		if cerr := q.upsertWorkerStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing upsertWorkerStmt: %w", cerr)
+		}
+	}
+	if q.waitingExistsStmt != nil {
+		if cerr := q.waitingExistsStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing waitingExistsStmt: %w", cerr)
+		}
+	}
+	if q.waitingLineStmt != nil {
+		if cerr := q.waitingLineStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing waitingLineStmt: %w", cerr)
 		}
 	}
 	return err
@@ -490,119 +1034,255 @@ func (q *Queries) queryRow(ctx context.Context, stmt *sql.Stmt, query string, ar
 }
 
 type Queries struct {
-	db                   DBTX
-	tx                   *sql.Tx
-	candidatesStmt       *sql.Stmt
-	countAheadStmt       *sql.Stmt
-	countJobsStmt        *sql.Stmt
-	countTenantJobsStmt  *sql.Stmt
-	deleteOutboxStmt     *sql.Stmt
-	dueJobsStmt          *sql.Stmt
-	eventsStmt           *sql.Stmt
-	eventsOfTaskStmt     *sql.Stmt
-	eventsOfTenantStmt   *sql.Stmt
-	forgetWorkerStmt     *sql.Stmt
-	getAttemptStmt       *sql.Stmt
-	getPoolStmt          *sql.Stmt
-	getTaskStmt          *sql.Stmt
-	heldJobsStmt         *sql.Stmt
-	insertEventStmt      *sql.Stmt
-	insertJobStmt        *sql.Stmt
-	insertMessageStmt    *sql.Stmt
-	insertOutboxStmt     *sql.Stmt
-	insertPoolStmt       *sql.Stmt
-	insertSourceStmt     *sql.Stmt
-	insertTurnStmt       *sql.Stmt
-	jobsByIDStmt         *sql.Stmt
-	knownJobsStmt        *sql.Stmt
-	labelsStmt           *sql.Stmt
-	lastTurnStmt         *sql.Stmt
-	listDeadStmt         *sql.Stmt
-	listJobsStmt         *sql.Stmt
-	listOutboxStmt       *sql.Stmt
-	listPoolsStmt        *sql.Stmt
-	listSourcesStmt      *sql.Stmt
-	listTenantsStmt      *sql.Stmt
-	listWorkersStmt      *sql.Stmt
-	markAllDeadStmt      *sql.Stmt
-	markDeadStmt         *sql.Stmt
-	messagesOfTenantStmt *sql.Stmt
-	messagesOfUserStmt   *sql.Stmt
-	nextDeadlineStmt     *sql.Stmt
-	nextRestedStmt       *sql.Stmt
-	oldestQueuedStmt     *sql.Stmt
-	orphanJobsStmt       *sql.Stmt
-	payloadsStmt         *sql.Stmt
-	pruneTurnsStmt       *sql.Stmt
-	putMessageStmt       *sql.Stmt
-	queuePlaceStmt       *sql.Stmt
-	relaneJobsStmt       *sql.Stmt
-	restedJobsStmt       *sql.Stmt
-	resultStmt           *sql.Stmt
-	tenantsByNameStmt    *sql.Stmt
-	turnCommittedStmt    *sql.Stmt
-	updateJobStmt        *sql.Stmt
-	updatePoolStmt       *sql.Stmt
-	upsertTenantStmt     *sql.Stmt
-	upsertWorkerStmt     *sql.Stmt
+	db                        DBTX
+	tx                        *sql.Tx
+	adjustmentsOfStmt         *sql.Stmt
+	allSpotsStmt              *sql.Stmt
+	bookableSpotStmt          *sql.Stmt
+	bookableWindowStmt        *sql.Stmt
+	candidatesStmt            *sql.Stmt
+	countAheadStmt            *sql.Stmt
+	countJobsStmt             *sql.Stmt
+	countSpotsStmt            *sql.Stmt
+	countTenantJobsStmt       *sql.Stmt
+	deleteOutboxStmt          *sql.Stmt
+	dropReservationSpotsStmt  *sql.Stmt
+	dueFacilitiesStmt         *sql.Stmt
+	dueJobsStmt               *sql.Stmt
+	dueReservationsStmt       *sql.Stmt
+	dueWaitingStmt            *sql.Stmt
+	endTicketSpotsStmt        *sql.Stmt
+	eventsStmt                *sql.Stmt
+	eventsOfTaskStmt          *sql.Stmt
+	eventsOfTenantStmt        *sql.Stmt
+	firstFreeByPlaceStmt      *sql.Stmt
+	firstFreeNearestStmt      *sql.Stmt
+	firstFreeOfLevelStmt      *sql.Stmt
+	forgetWorkerStmt          *sql.Stmt
+	freeSpotsStmt             *sql.Stmt
+	gateCallsStmt             *sql.Stmt
+	getAttemptStmt            *sql.Stmt
+	getFacilityStmt           *sql.Stmt
+	getGateCallStmt           *sql.Stmt
+	getPoolStmt               *sql.Stmt
+	getReservationStmt        *sql.Stmt
+	getStrategyStmt           *sql.Stmt
+	getTaskStmt               *sql.Stmt
+	getTicketStmt             *sql.Stmt
+	getVehicleStmt            *sql.Stmt
+	getVehicleByPlateStmt     *sql.Stmt
+	getWaitingStmt            *sql.Stmt
+	heldJobsStmt              *sql.Stmt
+	holdSpotsStmt             *sql.Stmt
+	insertAdjustmentStmt      *sql.Stmt
+	insertEventStmt           *sql.Stmt
+	insertFacilityStmt        *sql.Stmt
+	insertGateCallStmt        *sql.Stmt
+	insertJobStmt             *sql.Stmt
+	insertMessageStmt         *sql.Stmt
+	insertOccupancyStmt       *sql.Stmt
+	insertOutboxStmt          *sql.Stmt
+	insertPaymentStmt         *sql.Stmt
+	insertPoolStmt            *sql.Stmt
+	insertReservationStmt     *sql.Stmt
+	insertSourceStmt          *sql.Stmt
+	insertSpotStmt            *sql.Stmt
+	insertStrategyStmt        *sql.Stmt
+	insertTicketStmt          *sql.Stmt
+	insertTicketSpotStmt      *sql.Stmt
+	insertTurnStmt            *sql.Stmt
+	insertVehicleStmt         *sql.Stmt
+	insertWaitingStmt         *sql.Stmt
+	jobsByIDStmt              *sql.Stmt
+	kindInServiceStmt         *sql.Stmt
+	knownJobsStmt             *sql.Stmt
+	labelsStmt                *sql.Stmt
+	lastTurnStmt              *sql.Stmt
+	liftSpotsStmt             *sql.Stmt
+	lineStmt                  *sql.Stmt
+	listDeadStmt              *sql.Stmt
+	listFacilitiesStmt        *sql.Stmt
+	listJobsStmt              *sql.Stmt
+	listOutboxStmt            *sql.Stmt
+	listPoolsStmt             *sql.Stmt
+	listSourcesStmt           *sql.Stmt
+	listSpotsStmt             *sql.Stmt
+	listTenantsStmt           *sql.Stmt
+	listWorkersStmt           *sql.Stmt
+	markAllDeadStmt           *sql.Stmt
+	markDeadStmt              *sql.Stmt
+	messagesOfTenantStmt      *sql.Stmt
+	messagesOfUserStmt        *sql.Stmt
+	nextDeadlineStmt          *sql.Stmt
+	nextDueStmt               *sql.Stmt
+	nextDueFacilityStmt       *sql.Stmt
+	nextEventSeqStmt          *sql.Stmt
+	nextRestedStmt            *sql.Stmt
+	occupancyAtStmt           *sql.Stmt
+	occupancyNowStmt          *sql.Stmt
+	occupySpotsStmt           *sql.Stmt
+	oldestQueuedStmt          *sql.Stmt
+	openLevelsStmt            *sql.Stmt
+	openTicketsOfFacilityStmt *sql.Stmt
+	orphanJobsStmt            *sql.Stmt
+	payloadsStmt              *sql.Stmt
+	paymentsOfStmt            *sql.Stmt
+	pruneTurnsStmt            *sql.Stmt
+	putMessageStmt            *sql.Stmt
+	putReservationSpotsStmt   *sql.Stmt
+	queuePlaceStmt            *sql.Stmt
+	refundPaymentsStmt        *sql.Stmt
+	relaneJobsStmt            *sql.Stmt
+	restedJobsStmt            *sql.Stmt
+	resultStmt                *sql.Stmt
+	setPermitsStmt            *sql.Stmt
+	setSpotServiceStmt        *sql.Stmt
+	smallestWindowStmt        *sql.Stmt
+	spotsByIDStmt             *sql.Stmt
+	tenantsByNameStmt         *sql.Stmt
+	ticketClashStmt           *sql.Stmt
+	ticketsStmt               *sql.Stmt
+	ticketsExitedStmt         *sql.Stmt
+	ticketsOfFacilityStmt     *sql.Stmt
+	ticketsOfVehicleStmt      *sql.Stmt
+	turnCommittedStmt         *sql.Stmt
+	updateFacilityStmt        *sql.Stmt
+	updateJobStmt             *sql.Stmt
+	updatePoolStmt            *sql.Stmt
+	updateReservationStmt     *sql.Stmt
+	updateSpotStmt            *sql.Stmt
+	updateTicketStmt          *sql.Stmt
+	updateWaitingStmt         *sql.Stmt
+	upsertTenantStmt          *sql.Stmt
+	upsertWorkerStmt          *sql.Stmt
+	waitingExistsStmt         *sql.Stmt
+	waitingLineStmt           *sql.Stmt
 }
 
 func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 	return &Queries{
-		db:                   tx,
-		tx:                   tx,
-		candidatesStmt:       q.candidatesStmt,
-		countAheadStmt:       q.countAheadStmt,
-		countJobsStmt:        q.countJobsStmt,
-		countTenantJobsStmt:  q.countTenantJobsStmt,
-		deleteOutboxStmt:     q.deleteOutboxStmt,
-		dueJobsStmt:          q.dueJobsStmt,
-		eventsStmt:           q.eventsStmt,
-		eventsOfTaskStmt:     q.eventsOfTaskStmt,
-		eventsOfTenantStmt:   q.eventsOfTenantStmt,
-		forgetWorkerStmt:     q.forgetWorkerStmt,
-		getAttemptStmt:       q.getAttemptStmt,
-		getPoolStmt:          q.getPoolStmt,
-		getTaskStmt:          q.getTaskStmt,
-		heldJobsStmt:         q.heldJobsStmt,
-		insertEventStmt:      q.insertEventStmt,
-		insertJobStmt:        q.insertJobStmt,
-		insertMessageStmt:    q.insertMessageStmt,
-		insertOutboxStmt:     q.insertOutboxStmt,
-		insertPoolStmt:       q.insertPoolStmt,
-		insertSourceStmt:     q.insertSourceStmt,
-		insertTurnStmt:       q.insertTurnStmt,
-		jobsByIDStmt:         q.jobsByIDStmt,
-		knownJobsStmt:        q.knownJobsStmt,
-		labelsStmt:           q.labelsStmt,
-		lastTurnStmt:         q.lastTurnStmt,
-		listDeadStmt:         q.listDeadStmt,
-		listJobsStmt:         q.listJobsStmt,
-		listOutboxStmt:       q.listOutboxStmt,
-		listPoolsStmt:        q.listPoolsStmt,
-		listSourcesStmt:      q.listSourcesStmt,
-		listTenantsStmt:      q.listTenantsStmt,
-		listWorkersStmt:      q.listWorkersStmt,
-		markAllDeadStmt:      q.markAllDeadStmt,
-		markDeadStmt:         q.markDeadStmt,
-		messagesOfTenantStmt: q.messagesOfTenantStmt,
-		messagesOfUserStmt:   q.messagesOfUserStmt,
-		nextDeadlineStmt:     q.nextDeadlineStmt,
-		nextRestedStmt:       q.nextRestedStmt,
-		oldestQueuedStmt:     q.oldestQueuedStmt,
-		orphanJobsStmt:       q.orphanJobsStmt,
-		payloadsStmt:         q.payloadsStmt,
-		pruneTurnsStmt:       q.pruneTurnsStmt,
-		putMessageStmt:       q.putMessageStmt,
-		queuePlaceStmt:       q.queuePlaceStmt,
-		relaneJobsStmt:       q.relaneJobsStmt,
-		restedJobsStmt:       q.restedJobsStmt,
-		resultStmt:           q.resultStmt,
-		tenantsByNameStmt:    q.tenantsByNameStmt,
-		turnCommittedStmt:    q.turnCommittedStmt,
-		updateJobStmt:        q.updateJobStmt,
-		updatePoolStmt:       q.updatePoolStmt,
-		upsertTenantStmt:     q.upsertTenantStmt,
-		upsertWorkerStmt:     q.upsertWorkerStmt,
+		db:                        tx,
+		tx:                        tx,
+		adjustmentsOfStmt:         q.adjustmentsOfStmt,
+		allSpotsStmt:              q.allSpotsStmt,
+		bookableSpotStmt:          q.bookableSpotStmt,
+		bookableWindowStmt:        q.bookableWindowStmt,
+		candidatesStmt:            q.candidatesStmt,
+		countAheadStmt:            q.countAheadStmt,
+		countJobsStmt:             q.countJobsStmt,
+		countSpotsStmt:            q.countSpotsStmt,
+		countTenantJobsStmt:       q.countTenantJobsStmt,
+		deleteOutboxStmt:          q.deleteOutboxStmt,
+		dropReservationSpotsStmt:  q.dropReservationSpotsStmt,
+		dueFacilitiesStmt:         q.dueFacilitiesStmt,
+		dueJobsStmt:               q.dueJobsStmt,
+		dueReservationsStmt:       q.dueReservationsStmt,
+		dueWaitingStmt:            q.dueWaitingStmt,
+		endTicketSpotsStmt:        q.endTicketSpotsStmt,
+		eventsStmt:                q.eventsStmt,
+		eventsOfTaskStmt:          q.eventsOfTaskStmt,
+		eventsOfTenantStmt:        q.eventsOfTenantStmt,
+		firstFreeByPlaceStmt:      q.firstFreeByPlaceStmt,
+		firstFreeNearestStmt:      q.firstFreeNearestStmt,
+		firstFreeOfLevelStmt:      q.firstFreeOfLevelStmt,
+		forgetWorkerStmt:          q.forgetWorkerStmt,
+		freeSpotsStmt:             q.freeSpotsStmt,
+		gateCallsStmt:             q.gateCallsStmt,
+		getAttemptStmt:            q.getAttemptStmt,
+		getFacilityStmt:           q.getFacilityStmt,
+		getGateCallStmt:           q.getGateCallStmt,
+		getPoolStmt:               q.getPoolStmt,
+		getReservationStmt:        q.getReservationStmt,
+		getStrategyStmt:           q.getStrategyStmt,
+		getTaskStmt:               q.getTaskStmt,
+		getTicketStmt:             q.getTicketStmt,
+		getVehicleStmt:            q.getVehicleStmt,
+		getVehicleByPlateStmt:     q.getVehicleByPlateStmt,
+		getWaitingStmt:            q.getWaitingStmt,
+		heldJobsStmt:              q.heldJobsStmt,
+		holdSpotsStmt:             q.holdSpotsStmt,
+		insertAdjustmentStmt:      q.insertAdjustmentStmt,
+		insertEventStmt:           q.insertEventStmt,
+		insertFacilityStmt:        q.insertFacilityStmt,
+		insertGateCallStmt:        q.insertGateCallStmt,
+		insertJobStmt:             q.insertJobStmt,
+		insertMessageStmt:         q.insertMessageStmt,
+		insertOccupancyStmt:       q.insertOccupancyStmt,
+		insertOutboxStmt:          q.insertOutboxStmt,
+		insertPaymentStmt:         q.insertPaymentStmt,
+		insertPoolStmt:            q.insertPoolStmt,
+		insertReservationStmt:     q.insertReservationStmt,
+		insertSourceStmt:          q.insertSourceStmt,
+		insertSpotStmt:            q.insertSpotStmt,
+		insertStrategyStmt:        q.insertStrategyStmt,
+		insertTicketStmt:          q.insertTicketStmt,
+		insertTicketSpotStmt:      q.insertTicketSpotStmt,
+		insertTurnStmt:            q.insertTurnStmt,
+		insertVehicleStmt:         q.insertVehicleStmt,
+		insertWaitingStmt:         q.insertWaitingStmt,
+		jobsByIDStmt:              q.jobsByIDStmt,
+		kindInServiceStmt:         q.kindInServiceStmt,
+		knownJobsStmt:             q.knownJobsStmt,
+		labelsStmt:                q.labelsStmt,
+		lastTurnStmt:              q.lastTurnStmt,
+		liftSpotsStmt:             q.liftSpotsStmt,
+		lineStmt:                  q.lineStmt,
+		listDeadStmt:              q.listDeadStmt,
+		listFacilitiesStmt:        q.listFacilitiesStmt,
+		listJobsStmt:              q.listJobsStmt,
+		listOutboxStmt:            q.listOutboxStmt,
+		listPoolsStmt:             q.listPoolsStmt,
+		listSourcesStmt:           q.listSourcesStmt,
+		listSpotsStmt:             q.listSpotsStmt,
+		listTenantsStmt:           q.listTenantsStmt,
+		listWorkersStmt:           q.listWorkersStmt,
+		markAllDeadStmt:           q.markAllDeadStmt,
+		markDeadStmt:              q.markDeadStmt,
+		messagesOfTenantStmt:      q.messagesOfTenantStmt,
+		messagesOfUserStmt:        q.messagesOfUserStmt,
+		nextDeadlineStmt:          q.nextDeadlineStmt,
+		nextDueStmt:               q.nextDueStmt,
+		nextDueFacilityStmt:       q.nextDueFacilityStmt,
+		nextEventSeqStmt:          q.nextEventSeqStmt,
+		nextRestedStmt:            q.nextRestedStmt,
+		occupancyAtStmt:           q.occupancyAtStmt,
+		occupancyNowStmt:          q.occupancyNowStmt,
+		occupySpotsStmt:           q.occupySpotsStmt,
+		oldestQueuedStmt:          q.oldestQueuedStmt,
+		openLevelsStmt:            q.openLevelsStmt,
+		openTicketsOfFacilityStmt: q.openTicketsOfFacilityStmt,
+		orphanJobsStmt:            q.orphanJobsStmt,
+		payloadsStmt:              q.payloadsStmt,
+		paymentsOfStmt:            q.paymentsOfStmt,
+		pruneTurnsStmt:            q.pruneTurnsStmt,
+		putMessageStmt:            q.putMessageStmt,
+		putReservationSpotsStmt:   q.putReservationSpotsStmt,
+		queuePlaceStmt:            q.queuePlaceStmt,
+		refundPaymentsStmt:        q.refundPaymentsStmt,
+		relaneJobsStmt:            q.relaneJobsStmt,
+		restedJobsStmt:            q.restedJobsStmt,
+		resultStmt:                q.resultStmt,
+		setPermitsStmt:            q.setPermitsStmt,
+		setSpotServiceStmt:        q.setSpotServiceStmt,
+		smallestWindowStmt:        q.smallestWindowStmt,
+		spotsByIDStmt:             q.spotsByIDStmt,
+		tenantsByNameStmt:         q.tenantsByNameStmt,
+		ticketClashStmt:           q.ticketClashStmt,
+		ticketsStmt:               q.ticketsStmt,
+		ticketsExitedStmt:         q.ticketsExitedStmt,
+		ticketsOfFacilityStmt:     q.ticketsOfFacilityStmt,
+		ticketsOfVehicleStmt:      q.ticketsOfVehicleStmt,
+		turnCommittedStmt:         q.turnCommittedStmt,
+		updateFacilityStmt:        q.updateFacilityStmt,
+		updateJobStmt:             q.updateJobStmt,
+		updatePoolStmt:            q.updatePoolStmt,
+		updateReservationStmt:     q.updateReservationStmt,
+		updateSpotStmt:            q.updateSpotStmt,
+		updateTicketStmt:          q.updateTicketStmt,
+		updateWaitingStmt:         q.updateWaitingStmt,
+		upsertTenantStmt:          q.upsertTenantStmt,
+		upsertWorkerStmt:          q.upsertWorkerStmt,
+		waitingExistsStmt:         q.waitingExistsStmt,
+		waitingLineStmt:           q.waitingLineStmt,
 	}
 }

@@ -4,6 +4,18 @@
 
 package dbsqlc
 
+type PlAdjustment struct {
+	TicketID     string
+	AdjustmentID string
+	Position     int64
+	BodyHash     []byte
+	Kind         string
+	Minutes      int64
+	Bp           int64
+	Amount       int64
+	Reason       string
+}
+
 type PlAuditEvent struct {
 	Source     string
 	Seq        int64
@@ -24,6 +36,44 @@ type PlAuditEvent struct {
 	Detail     *string
 }
 
+type PlFacility struct {
+	FacilityID         string
+	BodyHash           []byte
+	Name               string
+	TimeZone           string
+	Currency           string
+	AllocationStrategy string
+	DynamicBands       string
+	PricingStrategyID  string
+	WindowRegular      int64
+	WindowCompact      int64
+	WindowRule         string
+	MaxOvertakes       int64
+	OfferHoldSecs      int64
+	Total              int64
+	InService          int64
+	Occupied           int64
+	Reserved           int64
+	EventSeq           int64
+	MessageSeq         int64
+	WaitSeq            int64
+	LastAt             int64
+	NextDueAt          *int64
+	CreatedAt          int64
+}
+
+type PlGateCall struct {
+	GateID     string
+	Sequence   int64
+	FacilityID string
+	Kind       string
+	BodyHash   []byte
+	Status     int64
+	Answer     string
+	TicketID   string
+	ObservedAt int64
+}
+
 type PlMailboxMessage struct {
 	Source     string
 	Seq        int64
@@ -41,6 +91,15 @@ type PlMailboxMessage struct {
 	CreatedAt  int64
 }
 
+type PlOccupancy struct {
+	FacilityID string
+	EventSeq   int64
+	At         int64
+	InService  int64
+	Occupied   int64
+	Reserved   int64
+}
+
 type PlOutbox struct {
 	Source     string
 	Seq        int64
@@ -56,6 +115,24 @@ type PlOutbox struct {
 	Reason     string
 	Payload    *string
 	CreatedAt  int64
+}
+
+type PlParkingSource struct {
+	Source   string
+	EventSeq int64
+	LastAt   int64
+}
+
+type PlPayment struct {
+	TicketID   string
+	PaymentID  string
+	Position   int64
+	BodyHash   []byte
+	Amount     int64
+	Method     string
+	PaidAt     int64
+	Refunded   int64
+	RefundedAt *int64
 }
 
 type PlPool struct {
@@ -103,6 +180,14 @@ type PlPoolTurn struct {
 	NextDueAt      *int64
 }
 
+type PlPricingStrategy struct {
+	StrategyID string
+	Version    int64
+	BodyHash   []byte
+	Spec       string
+	CreatedAt  int64
+}
+
 type PlQueueJob struct {
 	PoolID            string
 	JobID             int64
@@ -140,9 +225,50 @@ type PlQueueJob struct {
 	Result            *string
 }
 
+type PlReservation struct {
+	ReservationID string
+	FacilityID    string
+	BodyHash      []byte
+	VehicleID     string
+	SpotIds       string
+	FromAt        int64
+	ToAt          int64
+	NoShowAt      int64
+	Features      string
+	Status        string
+	Holding       int64
+	CreatedAt     int64
+}
+
+type PlReservationSpot struct {
+	ReservationID string
+	SpotNo        int64
+	FromAt        int64
+	ToAt          int64
+	Booked        int64
+}
+
 type PlSource struct {
 	Source    string
 	CreatedAt int64
+}
+
+type PlSpot struct {
+	SpotNo       int64
+	FacilityID   string
+	SpotID       string
+	Kind         string
+	Level        int64
+	RowNo        int64
+	Position     int64
+	Features     string
+	DistanceRank int64
+	State        string
+	OutOfService int64
+	Placed       int64
+	TicketID     string
+	VehicleID    string
+	HeldBy       string
 }
 
 type PlTenant struct {
@@ -151,6 +277,65 @@ type PlTenant struct {
 	ActiveUnits int64
 	Queued      int64
 	FinishTag   int64
+}
+
+type PlTicket struct {
+	TicketID         string
+	Seq              int64
+	FacilityID       string
+	VehicleID        string
+	SpotID           string
+	SpotIds          string
+	Status           string
+	EntryTime        int64
+	ExitTime         *int64
+	Lost             int64
+	StrategyID       string
+	StrategyVersion  int64
+	EntryOccupancyBp *int64
+	Amount           *int64
+	PricedUntil      *int64
+	WindowOpenedAt   *int64
+	VoidReason       string
+	ReservationID    string
+}
+
+type PlTicketSpot struct {
+	TicketID   string
+	FacilityID string
+	SpotID     string
+	Live       int64
+}
+
+type PlVehicle struct {
+	VehicleID    string
+	BodyHash     []byte
+	Plate        string
+	Jurisdiction string
+	Size         string
+	Type         string
+	Permits      string
+	CreatedAt    int64
+}
+
+type PlWaiting struct {
+	WaitingID      string
+	FacilityID     string
+	Seq            int64
+	VehicleID      string
+	Features       string
+	Priority       int64
+	Overtaken      int64
+	Deadline       int64
+	MailboxTenant  *string
+	MailboxUser    string
+	MailboxSession string
+	Status         string
+	ReasonCode     string
+	OfferSpotIds   string
+	OfferExpiresAt *int64
+	TicketID       string
+	CreatedAt      int64
 }
 
 type PlWorker struct {

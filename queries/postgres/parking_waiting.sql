@@ -1,0 +1,41 @@
+-- name: InsertWaiting :execrows
+INSERT INTO pl_waiting (
+    waiting_id, facility_id, seq, vehicle_id, features, priority, overtaken, deadline, mailbox_tenant, mailbox_user,
+    mailbox_session, status, reason_code, offer_spot_ids, offer_expires_at, ticket_id, created_at
+) VALUES (
+    @waiting_id, @facility_id, @seq, @vehicle_id, @features::text[], @priority, @overtaken, @deadline,
+    sqlc.narg(mailbox_tenant), @mailbox_user, @mailbox_session, @status, @reason_code, @offer_spot_ids::text[],
+    sqlc.narg(offer_expires_at), @ticket_id, @created_at
+)
+ON CONFLICT DO NOTHING;
+
+-- name: WaitingExists :one
+SELECT EXISTS (SELECT 1 FROM pl_waiting AS w WHERE w.waiting_id = @waiting_id);
+
+-- name: GetWaiting :one
+SELECT w.* FROM pl_waiting AS w WHERE w.waiting_id = @waiting_id;
+
+-- name: UpdateWaiting :execrows
+UPDATE pl_waiting SET
+    overtaken = @overtaken, status = @status, reason_code = @reason_code, offer_spot_ids = @offer_spot_ids::text[],
+    offer_expires_at = sqlc.narg(offer_expires_at), ticket_id = @ticket_id
+WHERE waiting_id = @waiting_id AND facility_id = @facility_id;
+
+-- name: WaitingLine :many
+SELECT w.* FROM pl_waiting AS w
+WHERE w.facility_id = @facility_id AND w.status IN ('waiting', 'offered')
+ORDER BY w.priority DESC, w.seq;
+
+-- name: Line :many
+SELECT sqlc.embed(w), v.size
+FROM pl_waiting AS w
+JOIN pl_vehicles AS v ON v.vehicle_id = w.vehicle_id
+WHERE w.facility_id = @facility_id AND w.status = 'waiting'
+ORDER BY w.priority DESC, w.seq
+LIMIT @max_rows;
+
+-- name: DueWaiting :many
+SELECT w.* FROM pl_waiting AS w
+WHERE w.facility_id = @facility_id AND w.status IN ('waiting', 'offered')
+  AND (w.deadline <= @now OR w.offer_expires_at <= @now)
+ORDER BY w.priority DESC, w.seq;
