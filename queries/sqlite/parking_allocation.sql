@@ -24,11 +24,11 @@ WITH RECURSIVE open_levels (level) AS (
     WHERE t.facility_id = sqlc.arg(facility_id) AND t.state <> 'free' AND t.out_of_service = 0
     UNION ALL
     SELECT (SELECT min(t.level) FROM pl_spots AS t
-            WHERE t.facility_id = sqlc.arg(facility_id) AND t.state <> 'free' AND t.out_of_service = 0 AND t.level > o.level)
-    FROM open_levels AS o
-    WHERE o.level IS NOT NULL
+            WHERE t.facility_id = sqlc.arg(facility_id) AND t.state <> 'free' AND t.out_of_service = 0 AND t.level > l.level)
+    FROM open_levels AS l
+    WHERE l.level IS NOT NULL
 )
-SELECT CAST(o.level AS INTEGER) AS level FROM open_levels AS o WHERE o.level IS NOT NULL ORDER BY o.level;
+SELECT CAST(l.level AS INTEGER) AS level FROM open_levels AS l WHERE l.level IS NOT NULL ORDER BY l.level;
 
 -- name: FirstFreeOfLevel :one
 SELECT s.* FROM pl_spots AS s

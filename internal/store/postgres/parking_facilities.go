@@ -98,16 +98,15 @@ func (s *Store) change(ctx context.Context, what string, f func(ctx context.Cont
 
 // Facility implements store.Parking.
 func (s *Store) Facility(ctx context.Context, id parking.FacilityID) (parking.Facility, error) {
-	var f parking.Facility
-	err := s.read(ctx, "facility "+string(id), func(ctx context.Context, q *dbsqlc.Queries) error {
-		row, err := q.GetFacility(ctx, string(id))
-		if err != nil {
-			return err
-		}
-		f, err = facilityOf(&row)
+	var row dbsqlc.PlFacility
+	err := s.read(ctx, "facility "+string(id), func(ctx context.Context, q *dbsqlc.Queries) (err error) {
+		row, err = q.GetFacility(ctx, string(id))
 		return err
 	})
-	return f, err
+	if err != nil {
+		return parking.Facility{}, err
+	}
+	return facilityOf(&row)
 }
 
 // ListFacilities implements store.Parking.

@@ -302,11 +302,11 @@ WITH RECURSIVE open_levels (level) AS (
     WHERE t.facility_id = ?1 AND t.state <> 'free' AND t.out_of_service = 0
     UNION ALL
     SELECT (SELECT min(t.level) FROM pl_spots AS t
-            WHERE t.facility_id = ?1 AND t.state <> 'free' AND t.out_of_service = 0 AND t.level > o.level)
-    FROM open_levels AS o
-    WHERE o.level IS NOT NULL
+            WHERE t.facility_id = ?1 AND t.state <> 'free' AND t.out_of_service = 0 AND t.level > l.level)
+    FROM open_levels AS l
+    WHERE l.level IS NOT NULL
 )
-SELECT CAST(o.level AS INTEGER) AS level FROM open_levels AS o WHERE o.level IS NOT NULL ORDER BY o.level
+SELECT CAST(l.level AS INTEGER) AS level FROM open_levels AS l WHERE l.level IS NOT NULL ORDER BY l.level
 `
 
 // By skipping through the index of what is taken.
