@@ -31,11 +31,11 @@ func (r *run) prepare(ctx context.Context) error {
 	var spots []fields
 	for i := range r.Spots {
 		kind := "regular"
-		switch row := i / perRow; {
-		case row%8 == 7:
-			kind = "oversized"
-		case row%4 == 0:
+		switch place := i % perRow; {
+		case place < 8:
 			kind = "compact"
+		case place >= 22:
+			kind = "oversized"
 		}
 		spots = append(spots, fields{
 			"spotId": fmt.Sprintf("%d-%03d", i/perLevel+1, i%perLevel+1), "kind": kind,
