@@ -97,7 +97,7 @@ type moment struct {
 	ticket string // set: leaves
 }
 
-type agenda []moment
+type agenda []moment //nolint:recvcheck // heap.Interface
 
 func (a agenda) Len() int { return len(a) }
 func (a agenda) Less(i, j int) bool {
@@ -113,7 +113,7 @@ func (a *agenda) Pop() any {
 
 // virtual tells the server everything in the order of its time.
 func (r *run) virtual(ctx context.Context, drivers []Driver) error {
-	var due agenda
+	due := make(agenda, 0, len(drivers))
 	for i, d := range drivers {
 		due = append(due, moment{at: d.Arrives, order: i, driver: d})
 	}
@@ -201,14 +201,14 @@ func atGate[T any](ctx context.Context, r *run, d Driver, path string, body fiel
 		r.report.Repeats++
 		r.report.Calls++
 		if !reflect.DeepEqual(first, again) || codeOf(err) != codeOf(errAgain) {
-			r.violation("%s: a repeat of the call of %s was answered otherwise", path, d.Plate)
+			r.violationf("%s: a repeat of the call of %s was answered otherwise", path, d.Plate)
 		}
 	})
 	return first, err
 }
 
-// violation notes one; under the lock.
-func (r *run) violation(format string, args ...any) {
+// violationf notes one; under the lock.
+func (r *run) violationf(format string, args ...any) {
 	r.report.Violations = append(r.report.Violations, fmt.Sprintf(format, args...))
 }
 
@@ -322,7 +322,7 @@ func (r *run) leave(ctx context.Context, d Driver, id string, at *time.Time) err
 			delete(r.parked, id)
 			r.report.Paid += paid
 			if out.Status != "closed" || out.Amount == nil || *out.Amount != paid {
-				r.violation("ticket %s is %s after the exit, and does not cost the %d that were due", id, out.Status, paid)
+				r.violationf("ticket %s is %s after the exit, and does not cost the %d that were due", id, out.Status, paid)
 			}
 		})
 		return nil
