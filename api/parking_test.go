@@ -11,7 +11,9 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/parkinglot/parkinglot/api"
+	"github.com/parkinglot/parkinglot/internal/domain"
 	"github.com/parkinglot/parkinglot/internal/garage"
+	"github.com/parkinglot/parkinglot/internal/store"
 	"github.com/parkinglot/parkinglot/internal/store/sqlite"
 )
 
@@ -179,6 +181,16 @@ func TestParkingIsUnavailableWhereThereIsNone(t *testing.T) {
 	t.Parallel()
 	b := setup(t, &fake{})
 	b.do(t, get, "/facilities", "").problem(t, http.StatusServiceUnavailable, "unavailable")
+}
+
+func TestPoolsShowWhatIsDerived(t *testing.T) {
+	t.Parallel()
+	b := setup(t, &fake{pools: []store.PoolView{{Pool: domain.Pool{PoolID: "central", MaxUnits: 2}, Derived: true}}})
+	var pool api.Pool
+	b.must(t, http.StatusOK, get, "/pools/central", "").into(t, &pool)
+	require.True(t, pool.Derived)
+	b.err = domain.Errorf(domain.CodePoolDerived, "derived")
+	b.do(t, http.MethodPatch, "/pools/central", `{"maxUnits":1}`).problem(t, http.StatusConflict, "pool_derived")
 }
 
 // The worked example of docs/parking.md.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 
@@ -171,7 +172,7 @@ func ticketRows(table io.Writer, tickets ...client.Ticket) {
 	for _, t := range tickets {
 		amount := "-"
 		if t.Amount != nil {
-			amount = fmt.Sprint(*t.Amount)
+			amount = strconv.FormatInt(*t.Amount, 10)
 		}
 		row(table, t.TicketID, t.FacilityID, t.VehicleID, strings.Join(t.SpotIds, ","), t.Status, clock(&t.EntryTime), clock(t.ExitTime), amount, t.Paid)
 	}

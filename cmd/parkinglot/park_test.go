@@ -20,7 +20,7 @@ const strategyOfTest = `{"strategyId":"day","name":"Day","timeZone":"UTC","curre
 func TestParkPayAndLeave(t *testing.T) {
 	t.Parallel()
 	c := newTerminal(t)
-	res, err := http.Post(c.server+"/pricing-strategies", "application/json", strings.NewReader(strategyOfTest)) //nolint:noctx // a test
+	res, err := http.Post(c.server+"/pricing-strategies", "application/json", strings.NewReader(strategyOfTest))
 	require.NoError(t, err)
 	require.NoError(t, res.Body.Close())
 	require.Equal(t, http.StatusCreated, res.StatusCode)
