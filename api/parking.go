@@ -130,11 +130,3 @@ func badCursor(cursor string) error {
 	d.faultf("query.cursor", cursor, "is not a cursor of this list")
 	return invalid(d.faults)
 }
-
-func texts[T ~string](list []T) []string {
-	converted := make([]string, len(list))
-	for i, item := range list {
-		converted[i] = string(item)
-	}
-	return converted
-}

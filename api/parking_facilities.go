@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/parkinglot/parkinglot/internal/domain"
@@ -165,7 +166,7 @@ func (s *server) changeFacility(ctx context.Context, in *changeFacilityInput) (*
 }
 
 func bandsOf(bands []Band) []parking.Band {
-	var list []parking.Band
+	list := slices.Grow([]parking.Band(nil), len(bands)) // nil for none
 	for _, b := range bands {
 		list = append(list, parking.Band{AboveBP: b.AboveBp, Strategy: parking.Allocation(b.Strategy)})
 	}

@@ -6,8 +6,6 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/danielgtaylor/huma/v2"
-
 	"github.com/parkinglot/parkinglot/internal/parking"
 )
 
@@ -201,5 +199,3 @@ func waitingJSON(w *parking.WaitingView) Waiting {
 	}
 	return view
 }
-
-var _ huma.Resolver = (*acceptInput)(nil)

@@ -11,7 +11,9 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/parkinglot/parkinglot/api"
+	"github.com/parkinglot/parkinglot/internal/domain"
 	"github.com/parkinglot/parkinglot/internal/garage"
+	"github.com/parkinglot/parkinglot/internal/store"
 	"github.com/parkinglot/parkinglot/internal/store/sqlite"
 )
 
@@ -179,4 +181,30 @@ func TestParkingIsUnavailableWhereThereIsNone(t *testing.T) {
 	t.Parallel()
 	b := setup(t, &fake{})
 	b.do(t, get, "/facilities", "").problem(t, http.StatusServiceUnavailable, "unavailable")
+}
+
+func TestPoolsShowWhatIsDerived(t *testing.T) {
+	t.Parallel()
+	b := setup(t, &fake{pools: []store.PoolView{{Pool: domain.Pool{PoolID: "central", MaxUnits: 2}, Derived: true}}})
+	var pool api.Pool
+	b.must(t, http.StatusOK, get, "/pools/central", "").into(t, &pool)
+	require.True(t, pool.Derived)
+	b.err = domain.Errorf(domain.CodePoolDerived, "derived")
+	b.do(t, http.MethodPatch, "/pools/central", `{"maxUnits":1}`).problem(t, http.StatusConflict, "pool_derived")
+}
+
+// The worked example of docs/parking.md.
+func TestParkingPricesTheWorkedExample(t *testing.T) {
+	t.Parallel()
+	b := parkingAt(t)
+	b.must(t, http.StatusCreated, post, "/pricing-strategies", `{"strategyId":"day","name":"Day tariff","timeZone":"Europe/Berlin",
+		"currency":"EUR","graceMinutes":10,"tiers":[{"fromMinute":0,"toMinute":180,"incrementMinutes":60,"value":200},
+		{"fromMinute":180,"toMinute":null,"incrementMinutes":60,"value":300}],"period":"calendarDay","periodCap":1500}`)
+	var price api.Price
+	b.must(t, http.StatusOK, post, "/pricing-strategies/day/versions/1/price", `{"entryTime":"2026-03-06T21:30:00+01:00",
+		"until":"2026-03-07T01:15:00+01:00","adjustments":[{"kind":"freeMinutes","minutes":60}]}`).into(t, &price)
+	require.Equal(t, int64(800), price.Total)
+	require.Equal(t, int64(225), price.Minutes)
+	require.Len(t, price.Lines, 5)
+	b.do(t, get, "/pricing-strategies/day/versions/2", "").problem(t, http.StatusNotFound, "strategy_not_found")
 }

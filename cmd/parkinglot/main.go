@@ -41,7 +41,8 @@ func newRoot() *cobra.Command {
 	}
 	root.AddCommand(newServe(), newWork(), newMigrate(), newConfig())
 	root.AddCommand(newSubmitCommand(), newStatusCommand(), newWaitCommand(), newCancelCommand(), newMailboxCommand(),
-		newAuditCommand(), newPoolsCommand(), newPoolCommand(), newOpenAPICommand(), newReplayCommand(), newSimulateGarageCommand(), newVerifyCommand())
+		newAuditCommand(), newPoolsCommand(), newPoolCommand(), newFacilityCommand(), newParkCommand(), newExitCommand(), newQuoteCommand(),
+		newTicketCommand(), newOpenAPICommand(), newReplayCommand(), newSimulateGarageCommand(), newVerifyCommand())
 	return root
 }
 

@@ -2,6 +2,7 @@ package garage
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -194,7 +195,7 @@ func (p *passage) remember(ctx context.Context, tx store.FacilityTx, hash []byte
 	}
 	err = tx.InsertGateCall(ctx, &parking.GateCall{
 		GateID: p.call.GateID, Sequence: p.call.Sequence, FacilityID: p.facility, Kind: p.body.Kind, BodyHash: hash,
-		Status: answer.status(p.body.Kind), Answer: encoded, TicketID: answer.ticketID(), ObservedAt: observed,
+		Status: answer.status(p.body.Kind), Answer: encoded, TicketID: cmp.Or(answer.ticketID(), p.body.TicketID), ObservedAt: observed,
 	})
 	if errors.Is(err, store.ErrExists) { // at another facility, this very moment
 		return sequenceConflict(p.call.GateID, p.call.Sequence)

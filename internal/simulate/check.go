@@ -31,11 +31,11 @@ func (r *run) prepare(ctx context.Context) error {
 	var spots []fields
 	for i := range r.Spots {
 		kind := "regular"
-		switch row := i / perRow; {
-		case row%8 == 7:
-			kind = "oversized"
-		case row%4 == 0:
+		switch place := i % perRow; {
+		case place < 8:
 			kind = "compact"
+		case place >= 22:
+			kind = "oversized"
 		}
 		spots = append(spots, fields{
 			"spotId": fmt.Sprintf("%d-%03d", i/perLevel+1, i%perLevel+1), "kind": kind,
@@ -75,10 +75,10 @@ func (r *run) check(ctx context.Context) error {
 		r.report.SpotsTotal = f.Counts.Total
 		r.checkSpots(spots, open, &f)
 		if len(sums.Faults) > 0 {
-			r.violation("the reconciliation has %d faults, the first: %s", len(sums.Faults), sums.Faults[0])
+			r.violationf("the reconciliation has %d faults, the first: %s", len(sums.Faults), sums.Faults[0])
 		}
 		if sums.Paid != r.report.Paid || sums.Charged != r.report.Paid {
-			r.violation("drivers paid %d; the server has taken %d and charged %d", r.report.Paid, sums.Paid, sums.Charged)
+			r.violationf("drivers paid %d; the server has taken %d and charged %d", r.report.Paid, sums.Paid, sums.Charged)
 		}
 	})
 	return nil
@@ -97,31 +97,31 @@ func (r *run) checkSpots(spots []spot, open []ticket, f *facility) {
 		}
 	}
 	if f.Counts.Occupied != occupied || f.Counts.Reserved != reserved {
-		r.violation("the facility counts %d occupied and %d reserved spots; there are %d and %d", f.Counts.Occupied, f.Counts.Reserved, occupied, reserved)
+		r.violationf("the facility counts %d occupied and %d reserved spots; there are %d and %d", f.Counts.Occupied, f.Counts.Reserved, occupied, reserved)
 	}
 	if len(open) != len(r.parked) {
-		r.violation("%d tickets are open; %d drivers are parked", len(open), len(r.parked))
+		r.violationf("%d tickets are open; %d drivers are parked", len(open), len(r.parked))
 	}
 	carried := int64(0)
 	vehicles := map[string]bool{}
 	for _, t := range open {
 		if vehicles[t.VehicleID] {
-			r.violation("vehicle %s has two open tickets", t.VehicleID)
+			r.violationf("vehicle %s has two open tickets", t.VehicleID)
 		}
 		vehicles[t.VehicleID] = true
 		for i, id := range t.SpotIDs {
 			carried++
 			s := byID[id]
 			if s == nil || s.TicketID != t.TicketID || s.State != "occupied" {
-				r.violation("spot %s does not carry ticket %s", id, t.TicketID)
+				r.violationf("spot %s does not carry ticket %s", id, t.TicketID)
 				continue
 			}
 			if first := byID[t.SpotIDs[0]]; first != nil && (s.Kind != first.Kind || s.Level != first.Level || s.Row != first.Row || s.Position != first.Position+int64(i)) {
-				r.violation("the spots %v of ticket %s are no window", t.SpotIDs, t.TicketID)
+				r.violationf("the spots %v of ticket %s are no window", t.SpotIDs, t.TicketID)
 			}
 		}
 	}
 	if carried != occupied {
-		r.violation("%d spots are occupied; open tickets have %d", occupied, carried)
+		r.violationf("%d spots are occupied; open tickets have %d", occupied, carried)
 	}
 }

@@ -37,12 +37,14 @@ func (m Model) Draw() []Driver {
 	var at time.Duration
 	for i := range drivers {
 		at += time.Duration(rng.ExpFloat64() * float64(mean) / byHour(at))
+		at = at.Truncate(time.Microsecond)
 		d := Driver{
 			Plate: fmt.Sprintf("SIM%X%05d", m.Seed&0xffff, i+1), Arrives: at, Gate: rng.IntN(max(1, m.Gates)),
 			Repeats: rng.IntN(20) == 0, Lost: rng.IntN(200) == 0,
 		}
 		// Stays are log-normal: many short ones, some very long.
-		d.Stays = max(time.Minute, time.Duration(float64(m.Stay)*math.Exp(0.9*rng.NormFloat64()))).Truncate(time.Second)
+		stays := time.Duration(float64(m.Stay) * math.Exp(0.9*rng.NormFloat64()))
+		d.Stays = max(time.Minute, min(stays, 10*m.Stay)).Truncate(time.Second)
 		d.Patience = max(10*time.Minute, m.Stay/2)
 		switch p := rng.IntN(100); {
 		case p < 55:

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"reflect"
 	"sync"
 	"time"
 
@@ -96,7 +97,7 @@ type moment struct {
 	ticket string // set: leaves
 }
 
-type agenda []moment
+type agenda []moment //nolint:recvcheck // heap.Interface
 
 func (a agenda) Len() int { return len(a) }
 func (a agenda) Less(i, j int) bool {
@@ -112,7 +113,7 @@ func (a *agenda) Pop() any {
 
 // virtual tells the server everything in the order of its time.
 func (r *run) virtual(ctx context.Context, drivers []Driver) error {
-	var due agenda
+	due := make(agenda, 0, len(drivers))
 	for i, d := range drivers {
 		due = append(due, moment{at: d.Arrives, order: i, driver: d})
 	}
@@ -199,15 +200,15 @@ func atGate[T any](ctx context.Context, r *run, d Driver, path string, body fiel
 	r.note(func() {
 		r.report.Repeats++
 		r.report.Calls++
-		if fmt.Sprint(first) != fmt.Sprint(again) || codeOf(err) != codeOf(errAgain) {
-			r.violation("%s: a repeat of the call of %s was answered otherwise", path, d.Plate)
+		if !reflect.DeepEqual(first, again) || codeOf(err) != codeOf(errAgain) {
+			r.violationf("%s: a repeat of the call of %s was answered otherwise", path, d.Plate)
 		}
 	})
 	return first, err
 }
 
-// violation notes one; under the lock.
-func (r *run) violation(format string, args ...any) {
+// violationf notes one; under the lock.
+func (r *run) violationf(format string, args ...any) {
 	r.report.Violations = append(r.report.Violations, fmt.Sprintf(format, args...))
 }
 
@@ -221,7 +222,7 @@ func (r *run) enter(ctx context.Context, d Driver, at, deadline *time.Time) (ent
 	}
 	in, err := atGate[entered](ctx, r, d, "/facilities/"+r.RunID+"/entries", body)
 	switch {
-	case codeOf(err) == "full":
+	case codeOf(err) == "full", codeOf(err) == "no_fit_ever":
 		r.gone(func() { r.report.TurnedAway++ })
 		return entered{}, nil
 	case err != nil:
@@ -260,7 +261,7 @@ func (r *run) stand(ctx context.Context, d Driver, id string) (string, error) {
 				return "", fmt.Errorf("%s takes an offer: %w", d.Plate, err)
 			}
 			r.isIn(d, t.TicketID)
-			return t.TicketID, nil
+			return t.TicketID, r.opened(ctx, d, t.TicketID)
 		case "waiting":
 		default:
 			r.gone(func() { r.report.GaveUp++ })
@@ -272,49 +273,83 @@ func (r *run) stand(ctx context.Context, d Driver, id string) (string, error) {
 	}
 }
 
-// leave pays what is due and drives out.
-func (r *run) leave(ctx context.Context, d Driver, id string, at *time.Time) error {
-	path, paid := "/tickets/"+id, int64(0)
-	atNow := fields{}
-	until := ""
-	if at != nil {
-		atNow["at"] = *at
-		until = "?until=" + at.Format(time.RFC3339)
+// opened tells that a gate let somebody in who had waited.
+func (r *run) opened(ctx context.Context, d Driver, id string) error {
+	event := fields{
+		"gateId": fmt.Sprintf("%s-gate-%d", r.RunID, d.Gate), "facilityId": r.RunID, "kind": "open", "ticketId": id,
+		"observedAt": time.Now().UTC(),
 	}
+	r.note(func() { r.seq[d.Gate]++; event["sequence"] = r.seq[d.Gate]; r.report.Calls++ })
+	if _, err := send[fields](ctx, r.API, http.MethodPost, "/gate-events", fields{"events": []fields{event}}); err != nil {
+		return fmt.Errorf("the gate opens for %s: %w", d.Plate, err)
+	}
+	return nil
+}
+
+// leave pays what is due and drives out. In real time an increment may begin between
+// the price and the payment; then the rest is paid, too.
+func (r *run) leave(ctx context.Context, d Driver, id string, at *time.Time) error {
+	path := "/tickets/" + id
 	if d.Lost {
-		if _, err := send[ticket](ctx, r.API, http.MethodPost, path+"/lost", atNow); err != nil {
+		body := fields{}
+		if at != nil {
+			body["at"] = *at
+		}
+		if _, err := send[ticket](ctx, r.API, http.MethodPost, path+"/lost", body); err != nil {
 			return fmt.Errorf("%s has lost the ticket: %w", d.Plate, err)
 		}
 	}
+	const tries = 5
+	var paid int64
+	for try := 1; ; try++ {
+		due, err := r.pay(ctx, d, path, try, at)
+		if err != nil {
+			return err
+		}
+		paid += due
+		body := fields{}
+		if at != nil {
+			body["at"] = *at
+		}
+		out, err := atGate[ticket](ctx, r, d, path+"/exit", body)
+		if codeOf(err) == "payment_required" && at == nil && try < tries {
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("%s leaves: %w", d.Plate, err)
+		}
+		r.gone(func() {
+			delete(r.parked, id)
+			r.report.Paid += paid
+			if out.Status != "closed" || out.Amount == nil || *out.Amount != paid {
+				r.violationf("ticket %s is %s after the exit, and does not cost the %d that were due", id, out.Status, paid)
+			}
+		})
+		return nil
+	}
+}
+
+// pay asks for the price and pays it.
+func (r *run) pay(ctx context.Context, d Driver, path string, try int, at *time.Time) (int64, error) {
+	until := ""
+	if at != nil {
+		until = "?until=" + at.Format(time.RFC3339Nano)
+	}
+	r.note(func() { r.report.Calls++ })
 	q, err := send[quote](ctx, r.API, http.MethodGet, path+"/quote"+until, nil)
 	if err != nil {
-		return fmt.Errorf("%s asks for the price: %w", d.Plate, err)
+		return 0, fmt.Errorf("%s asks for the price: %w", d.Plate, err)
 	}
-	if q.Due > 0 {
-		payment := fields{"paymentId": "cash-1", "amount": q.Due, "method": "cash"}
-		if at != nil {
-			payment["paidAt"] = *at
-		}
-		if _, err := send[ticket](ctx, r.API, http.MethodPost, path+"/payments", payment); err != nil {
-			return fmt.Errorf("%s pays: %w", d.Plate, err)
-		}
-		paid = q.Due
+	if q.Due == 0 {
+		return 0, nil
 	}
-	body := fields{}
+	payment := fields{"paymentId": fmt.Sprintf("cash-%d", try), "amount": q.Due, "method": "cash"}
 	if at != nil {
-		body["at"] = *at
+		payment["paidAt"] = *at
 	}
-	out, err := atGate[ticket](ctx, r, d, path+"/exit", body)
-	if err != nil {
-		return fmt.Errorf("%s leaves: %w", d.Plate, err)
+	r.note(func() { r.report.Calls++ })
+	if _, err := send[ticket](ctx, r.API, http.MethodPost, path+"/payments", payment); err != nil {
+		return 0, fmt.Errorf("%s pays: %w", d.Plate, err)
 	}
-	r.gone(func() {
-		delete(r.parked, id)
-		r.report.Paid += paid
-		r.report.Calls += 2
-		if out.Status != "closed" || out.Amount == nil || *out.Amount != paid {
-			r.violation("ticket %s is %s after the exit, and costs %v where %d was due", id, out.Status, out.Amount, paid)
-		}
-	})
-	return nil
+	return q.Due, nil
 }
