@@ -23,10 +23,12 @@ WHERE w.facility_id = sqlc.arg(facility_id) AND w.status IN ('waiting', 'offered
 ORDER BY w.priority DESC, w.seq;
 
 -- name: Line :many
+-- The index's own condition stands beside the narrower one: SQLite does not conclude
+-- the first from the second.
 SELECT sqlc.embed(w), v.size
 FROM pl_waiting AS w
 JOIN pl_vehicles AS v ON v.vehicle_id = w.vehicle_id
-WHERE w.facility_id = sqlc.arg(facility_id) AND w.status = 'waiting'
+WHERE w.facility_id = sqlc.arg(facility_id) AND w.status IN ('waiting', 'offered') AND w.status = 'waiting'
 ORDER BY w.priority DESC, w.seq
 LIMIT sqlc.arg(max_rows);
 

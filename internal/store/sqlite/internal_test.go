@@ -86,7 +86,7 @@ func TestPlans(t *testing.T) {
 	files, err := filepath.Glob("../../../queries/sqlite/*.sql")
 	require.NoError(t, err)
 	require.NotEmpty(t, files)
-	param := regexp.MustCompile(`sqlc\.n?arg\(\w+\)`)
+	param, embed := regexp.MustCompile(`sqlc\.n?arg\(\w+\)`), regexp.MustCompile(`sqlc\.embed\((\w+)\)`)
 	scan := regexp.MustCompile(`SCAN (\w+)`)
 	alive := regexp.MustCompile(`INDEX pl_queue_jobs_live`) // bounded by what is queued and running
 	// ListOutbox and ListSources read their whole table in order on purpose; Tickets pages
@@ -105,7 +105,7 @@ func TestPlans(t *testing.T) {
 		for _, query := range strings.Split(string(text), "-- name: ")[1:] {
 			name, body, _ := strings.Cut(query, " ")
 			_, body, _ = strings.Cut(body, "\n")
-			body = param.ReplaceAllString(body, "?")
+			body = embed.ReplaceAllString(param.ReplaceAllString(body, "?"), "$1.*")
 			for _, step := range explain(t, s, body) {
 				scanned := scan.FindStringSubmatch(step)
 				walks := scanned != nil && grows(body, scanned[1]) && !alive.MatchString(step) && !strings.Contains(step, "VIRTUAL TABLE")

@@ -149,7 +149,7 @@ const line = `-- name: Line :many
 SELECT w.waiting_id, w.facility_id, w.seq, w.vehicle_id, w.features, w.priority, w.overtaken, w.deadline, w.mailbox_tenant, w.mailbox_user, w.mailbox_session, w.status, w.reason_code, w.offer_spot_ids, w.offer_expires_at, w.ticket_id, w.created_at, v.size
 FROM pl_waiting AS w
 JOIN pl_vehicles AS v ON v.vehicle_id = w.vehicle_id
-WHERE w.facility_id = ?1 AND w.status = 'waiting'
+WHERE w.facility_id = ?1 AND w.status IN ('waiting', 'offered') AND w.status = 'waiting'
 ORDER BY w.priority DESC, w.seq
 LIMIT ?2
 `
@@ -164,6 +164,8 @@ type LineRow struct {
 	Size      string
 }
 
+// The index's own condition stands beside the narrower one: SQLite does not conclude
+// the first from the second.
 func (q *Queries) Line(ctx context.Context, arg LineParams) ([]LineRow, error) {
 	rows, err := q.query(ctx, q.lineStmt, line, arg.FacilityID, arg.MaxRows)
 	if err != nil {
