@@ -132,7 +132,7 @@ func (r *race) prepare() {
 
 func vehicleID(i int) string { return fmt.Sprintf("v%04d", i) }
 
-func (r *race) fail(format string, args ...any) {
+func (r *race) failf(format string, args ...any) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.failed == nil {
@@ -148,7 +148,7 @@ type passed struct {
 
 // gate lets vehicles in and out until the race is over.
 func (r *race) gate(gate int) {
-	rng := rand.New(rand.NewPCG(7, uint64(gate))) //nolint:gosec // a reproducible model, not a secret
+	rng := rand.New(rand.NewPCG(7, uint64(gate)))
 	var before []passed
 	for sequence := int64(1); r.done.Add(1) <= r.calls; sequence++ {
 		p := passed{call: r.next(rng, parking.Call{GateID: fmt.Sprintf("gate-%02d", gate), Sequence: sequence, Given: true})}
@@ -165,7 +165,7 @@ func (r *race) gate(gate int) {
 			second = first
 		}
 		if failed != nil || first != second {
-			r.fail("gate %d, call %d: %q, again %q: %w", gate, sequence, first, second, failed)
+			r.failf("gate %d, call %d: %q, again %q: %w", gate, sequence, first, second, failed)
 			return
 		}
 		p.answer = first
@@ -174,7 +174,7 @@ func (r *race) gate(gate int) {
 			old := before[rng.IntN(len(before))]
 			r.repeats.Add(1)
 			if again, err := old.call(); err != nil || again != old.answer {
-				r.fail("gate %d replays: first %q, now %q: %w", gate, old.answer, again, err)
+				r.failf("gate %d replays: first %q, now %q: %w", gate, old.answer, again, err)
 				return
 			}
 		}

@@ -135,12 +135,11 @@ func (g *Garage) book(ctx context.Context, tx store.FacilityTx, r *parking.Reser
 // bookable chooses spots as parking.Allocate does, for a span of time.
 func bookable(ctx context.Context, tx store.FacilityTx, d parking.Demand, from, to time.Time) ([]parking.Spot, error) {
 	rules := &tx.Facility().Rules
-	order := rules.Allocation
+	var occupancy int64
 	if bp := tx.Facility().Counts.OccupancyBP(); bp != nil {
-		order = rules.Effective(*bp)
-	} else {
-		order = rules.Effective(0)
+		occupancy = *bp
 	}
+	order := rules.Effective(occupancy)
 	for _, kind := range d.Size.Kinds() {
 		spots, err := tx.Bookable(ctx, kind, 1, order, d.Features, from, to)
 		if err == nil || !errors.Is(err, store.ErrNotFound) {

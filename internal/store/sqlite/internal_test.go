@@ -122,7 +122,7 @@ func TestPlans(t *testing.T) {
 // table. A name that a query uses for both counts as the latter.
 func grows(query, name string) bool {
 	small := map[string]bool{"pl_pools": true, "pl_tenants": true, "pl_workers": true, "pl_facilities": true, "pl_parking_sources": true}
-	tables := regexp.MustCompile(`(?:FROM|JOIN) (\w+) AS ` + name + `\b`).FindAllStringSubmatch(query, -1)
+	tables := regexp.MustCompile(`(?:FROM|JOIN) (\w+) AS `+name+`\b`).FindAllStringSubmatch(query, -1)
 	for _, table := range tables {
 		if small[table[1]] || !strings.HasPrefix(table[1], "pl_") {
 			return false
