@@ -7,7 +7,7 @@ GOTESTSUM := go run gotest.tools/gotestsum@v1.13.0 --format pkgname-and-test-fai
 # The packages whose tests are about concurrency.
 RACE := ./internal/plan/... ./internal/scheduler/... ./internal/store/... ./internal/runtime/... ./internal/app/... ./workers/... ./api/...
 
-.PHONY: help run test test/race test/image test/postgres lint generate verify bench load
+.PHONY: help run test test/race test/image test/postgres lint generate verify bench load load/garage
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z\/]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,6 +40,9 @@ verify: ## check that what is generated is fresh and that go.mod is tidy
 
 bench: ## measure lifecycles beside River alone on a Postgres of its own; writes docs/benchmarks.md
 	go run ./internal/bench/cmd
+
+load/garage: ## entries into a facility of 10,000 spots over HTTP, paced and flat out
+	go run ./internal/loadtest/garage
 
 load: ## 20,000 submissions from 64 connections on each backend, proven by the history checker
 	go run ./internal/loadtest/cmd

@@ -224,10 +224,11 @@ func randomStay(r *rand.Rand, times []time.Time) Stay {
 }
 
 // TestComputeAgainstOracle compares both implementations and the properties of a
-// price on random cases: 5,000, or as many as PARKING_ORACLE_CASES says.
+// price on random cases: 100,000, or as many as PARKING_ORACLE_CASES says.
 func TestComputeAgainstOracle(t *testing.T) {
 	t.Parallel()
-	cases := 5_000
+	const shards = 4
+	cases := 100_000
 	if v := os.Getenv("PARKING_ORACLE_CASES"); v != "" {
 		var err error
 		cases, err = strconv.Atoi(v)
@@ -241,25 +242,36 @@ func TestComputeAgainstOracle(t *testing.T) {
 	for _, v := range oracleTimes {
 		times = append(times, at(t, v))
 	}
-	for seed := range uint64(cases) {
-		r := rand.New(rand.NewPCG(seed, 1))
-		s, stay := randomStrategy(r, zones), randomStay(r, times)
-		require.Empty(t, s.Validate(), "seed %d", seed)
+	for shard := range shards {
+		t.Run(strconv.Itoa(shard), func(t *testing.T) {
+			t.Parallel()
+			for seed := shard; seed < cases; seed += shards {
+				compare(t, uint64(seed), zones, times)
+			}
+		})
+	}
+}
 
-		p := Compute(s, stay)
-		require.Equal(t, oracle{s, stay}.total(), p.Total, "seed %d: %+v %+v", seed, s, stay)
+// compare prices one random stay both ways.
+func compare(t *testing.T, seed uint64, zones map[string]*time.Location, times []time.Time) {
+	t.Helper()
+	r := rand.New(rand.NewPCG(seed, 1))
+	s, stay := randomStrategy(r, zones), randomStay(r, times)
+	require.Empty(t, s.Validate(), "seed %d", seed)
 
-		var sum Money
-		for _, l := range p.Lines {
-			sum += l.Amount
-		}
-		require.Equal(t, p.Total, sum, "seed %d: the lines sum to the total", seed)
+	p := Compute(s, stay)
+	require.Equal(t, oracle{s, stay}.total(), p.Total, "seed %d: %+v %+v", seed, s, stay)
 
-		longer := stay
-		longer.Until = stay.Until.Add(time.Duration(r.Int64N(int64(30 * time.Hour))))
-		require.GreaterOrEqual(t, Compute(s, longer).Total, p.Total, "seed %d: a longer stay never costs less", seed)
-		if s.StayCap != nil && !stay.Lost {
-			require.LessOrEqual(t, p.Total, *s.StayCap, "seed %d: never over the cap", seed)
-		}
+	var sum Money
+	for _, l := range p.Lines {
+		sum += l.Amount
+	}
+	require.Equal(t, p.Total, sum, "seed %d: the lines sum to the total", seed)
+
+	longer := stay
+	longer.Until = stay.Until.Add(time.Duration(r.Int64N(int64(30 * time.Hour))))
+	require.GreaterOrEqual(t, Compute(s, longer).Total, p.Total, "seed %d: a longer stay never costs less", seed)
+	if s.StayCap != nil && !stay.Lost {
+		require.LessOrEqual(t, p.Total, *s.StayCap, "seed %d: never over the cap", seed)
 	}
 }
