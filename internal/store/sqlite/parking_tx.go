@@ -35,7 +35,7 @@ type facilityTx struct {
 // facility.
 func (s *Store) InFacility(ctx context.Context, id parking.FacilityID, change func(context.Context, store.FacilityTx) error) error {
 	what := "facility " + string(id)
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	ctx, cancel := context.WithTimeout(ctx, changeTimeout)
 	defer cancel()
 	done, err := s.acquire(ctx)
 	if err != nil {

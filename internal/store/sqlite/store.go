@@ -37,9 +37,10 @@ import (
 
 // Limits of the store.
 const (
-	callTimeout = 10 * time.Second // on every call, waiting for the writer included
-	busyTimeout = 5 * time.Second  // SQLite's own wait for a lock: a backup tool, say
-	readConns   = 4                // of a file
+	callTimeout   = 10 * time.Second // on every call, waiting for the writer included
+	changeTimeout = time.Minute      // on a facility's change: 10,000 spots may be imported in one
+	busyTimeout   = 5 * time.Second  // SQLite's own wait for a lock: a backup tool, say
+	readConns     = 4                // of a file
 )
 
 // Options opens a store.
