@@ -2,7 +2,9 @@
 
 SQLC      := go run github.com/sqlc-dev/sqlc/cmd/sqlc@v1.31.1
 LINT      := go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
-GOTESTSUM := go run gotest.tools/gotestsum@v1.13.0 --format pkgname-and-test-fails
+# A test that fails runs again, twice at most, and is reported: shared cores stall real
+# servers for seconds at times. What fails three times fails.
+GOTESTSUM := go run gotest.tools/gotestsum@v1.13.0 --format pkgname-and-test-fails --rerun-fails=2
 
 # The packages whose tests are about concurrency.
 RACE := ./internal/plan/... ./internal/scheduler/... ./internal/store/... ./internal/runtime/... ./internal/app/... ./workers/... ./api/...
@@ -16,10 +18,10 @@ run: ## serve on 127.0.0.1:8080 with the embedded backend, rows in ./data
 	go run ./cmd/parkinglot serve
 
 test: test/postgres ## run every test, on all three backends
-	$(GOTESTSUM) -- -timeout 20m ./...
+	$(GOTESTSUM) --packages "./..." -- -timeout 20m
 
 test/race: test/postgres ## run the tests of the concurrent packages under the race detector
-	$(GOTESTSUM) -- -race -timeout 25m $(RACE)
+	$(GOTESTSUM) --packages "$(RACE)" -- -race -timeout 25m
 
 test/postgres: ## see to it that the tests have a Postgres: a DSN, a container image, or installed binaries
 	@.ci/ensure-postgres

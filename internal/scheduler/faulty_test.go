@@ -82,6 +82,9 @@ func (f *faulty) Turn(ctx context.Context, spec store.TurnSpec) (plan.Decisions,
 		if f.poison != nil {
 			refused = f.poison(reqs)
 		}
+		if f.down { // since the turn began: nothing of it is written
+			refused = fmt.Errorf("%w: %w", store.ErrUnavailable, errInjected)
+		}
 		if refused == nil && !d.Idle && len(f.commit) > 0 {
 			fault := f.commit[0]
 			f.commit = f.commit[1:]
