@@ -117,7 +117,10 @@ func serve(ctx context.Context, url string) (base string, end func(), err error)
 	}()
 	select {
 	case r := <-ready:
-		return "http://" + r.Addr, func() { cancel(); <-ended; _ = os.RemoveAll(dir) }, nil // a temporary folder
+		return "http://" + r.Addr, func() {
+			cancel()
+			_, _ = <-ended, os.RemoveAll(dir) // measured already; a temporary folder
+		}, nil
 	case err := <-ended:
 		cancel()
 		return "", nil, err
@@ -131,28 +134,28 @@ type garage struct {
 }
 
 // call posts a body and decodes the answer.
-func (g *garage) call(ctx context.Context, path, body string, answer any) (int, error) {
+func (g *garage) call(ctx context.Context, path, body string, answer any) error {
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, g.base+path, bytes.NewBufferString(body))
 	if err != nil {
-		return 0, fmt.Errorf("make a request: %w", err)
+		return fmt.Errorf("make a request: %w", err)
 	}
 	req.Header.Set("Content-Type", "application/json")
 	resp, err := g.http.Do(req)
 	if err != nil {
-		return 0, fmt.Errorf("call %s: %w", path, err)
+		return fmt.Errorf("call %s: %w", path, err)
 	}
 	defer resp.Body.Close() //nolint:errcheck // read to the end
 	text, err := io.ReadAll(resp.Body)
 	if err != nil {
-		return 0, fmt.Errorf("read the answer of %s: %w", path, err)
+		return fmt.Errorf("read the answer of %s: %w", path, err)
 	}
 	if resp.StatusCode >= http.StatusBadRequest {
-		return resp.StatusCode, fmt.Errorf("%s: %d %s", path, resp.StatusCode, text)
+		return fmt.Errorf("%s: %d %s", path, resp.StatusCode, text)
 	}
 	if answer != nil {
 		err = json.Unmarshal(text, answer)
 	}
-	return resp.StatusCode, err
+	return err
 }
 
 // build makes the facility: ten levels of ten rows of a hundred spots, of all kinds.
@@ -170,7 +173,7 @@ func (g *garage) build(ctx context.Context, allocation string) error {
 	for _, step := range [][2]string{
 		{"/pricing-strategies", tariff}, {"/facilities", fmt.Sprintf(facility, allocation)}, {"/facilities/big/spots/import", spots.String()},
 	} {
-		if _, err := g.call(ctx, step[0], step[1], nil); err != nil {
+		if err := g.call(ctx, step[0], step[1], nil); err != nil {
 			return err
 		}
 	}
@@ -186,13 +189,12 @@ func (g *garage) enter(ctx context.Context) (string, time.Duration, error) {
 		TicketID string `json:"ticketId"`
 	}
 	begin := time.Now()
-	_, err := g.call(ctx, "/facilities/big/entries", body, &ticket)
+	err := g.call(ctx, "/facilities/big/entries", body, &ticket)
 	return ticket.TicketID, time.Since(begin), err
 }
 
 func (g *garage) exit(ctx context.Context, ticket string) error {
-	_, err := g.call(ctx, "/tickets/"+ticket+"/exit", `{}`, nil)
-	return err
+	return g.call(ctx, "/tickets/"+ticket+"/exit", `{}`, nil)
 }
 
 // paced starts entries at fixed times, whether earlier ones have been answered or
