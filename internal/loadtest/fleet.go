@@ -1,18 +1,13 @@
 package loadtest
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
-	"sync"
-	"syscall"
 	"time"
 
 	"github.com/parkinglot/parkinglot/internal/domain"
@@ -63,7 +58,7 @@ func Build(ctx context.Context, dir string) (string, error) {
 
 // fleet is the running servers of a scenario.
 type fleet struct {
-	processes []*process
+	processes []*Process
 	records   string // file of the executors' own record
 }
 
@@ -80,7 +75,7 @@ func startFleet(ctx context.Context, s Scenario, p Place) (*fleet, error) {
 		if i == 0 && s.Backend == domain.BackendPostgres {
 			args = append(args, "--migrate")
 		}
-		proc, err := startProcess(ctx, p.Binary, args, f.records)
+		proc, err := StartProcess(ctx, p.Binary, args, attempts.RecordVariable+"="+f.records)
 		if err != nil {
 			return nil, errors.Join(err, f.stop())
 		}
@@ -117,7 +112,7 @@ func writeConfig(s Scenario, p Place) (string, error) {
 func (f *fleet) addresses() []string {
 	urls := make([]string, len(f.processes))
 	for i, p := range f.processes {
-		urls[i] = "http://" + p.addr
+		urls[i] = "http://" + p.Addr()
 	}
 	return urls
 }
@@ -127,98 +122,10 @@ func (f *fleet) addresses() []string {
 func (f *fleet) stop() error {
 	errs := make([]error, 0, len(f.processes))
 	for _, p := range f.processes {
-		_ = p.cmd.Process.Signal(syscall.SIGTERM) // one that has ended already is told by its exit
+		p.Drain()
 	}
 	for _, p := range f.processes {
-		errs = append(errs, p.wait())
+		errs = append(errs, p.Wait())
 	}
 	return errors.Join(errs...)
-}
-
-// process is one server.
-type process struct {
-	cmd    *exec.Cmd
-	addr   string
-	exited chan error
-
-	mu   sync.Mutex
-	tail []string // last lines it wrote
-}
-
-// How long a server gets.
-const (
-	startTimeout = time.Minute
-	stopTimeout  = time.Minute
-	tailLines    = 20
-)
-
-// startProcess starts a server and waits until it serves. Its standard error is
-// its log, JSON lines; the one that says "serving" names the address.
-func startProcess(ctx context.Context, binary string, args []string, records string) (*process, error) {
-	p := &process{cmd: exec.Command(binary, args...), exited: make(chan error, 1)} //nolint:noctx // ended by stop, which lets it drain
-	p.cmd.Env = append(os.Environ(), attempts.RecordVariable+"="+records)
-	log, err := p.cmd.StderrPipe()
-	if err != nil {
-		return nil, fmt.Errorf("start a server: %w", err)
-	}
-	if err := p.cmd.Start(); err != nil {
-		return nil, fmt.Errorf("start a server: %w", err)
-	}
-	serving := make(chan string, 1)
-	go func() {
-		p.read(log, serving)
-		p.exited <- p.cmd.Wait()
-	}()
-	ctx, cancel := context.WithTimeout(ctx, startTimeout)
-	defer cancel()
-	select {
-	case p.addr = <-serving:
-		return p, nil
-	case err := <-p.exited:
-		return nil, fmt.Errorf("the server ended at once: %w\n%s", err, p.lastLines())
-	case <-ctx.Done():
-		_ = p.cmd.Process.Kill() // the error below is the one to tell
-		return nil, fmt.Errorf("the server does not serve: %w\n%s", ctx.Err(), p.lastLines())
-	}
-}
-
-func (p *process) read(log io.Reader, serving chan<- string) {
-	lines := bufio.NewScanner(log)
-	for lines.Scan() {
-		var entry struct {
-			Msg  string `json:"msg"`
-			Addr string `json:"addr"`
-		}
-		if json.Unmarshal(lines.Bytes(), &entry) == nil && entry.Msg == "serving" {
-			select {
-			case serving <- entry.Addr:
-			default:
-			}
-		}
-		p.mu.Lock()
-		p.tail = append(p.tail, lines.Text())
-		if len(p.tail) > tailLines {
-			p.tail = p.tail[1:]
-		}
-		p.mu.Unlock()
-	}
-}
-
-func (p *process) lastLines() string {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return strings.Join(p.tail, "\n")
-}
-
-func (p *process) wait() error {
-	select {
-	case err := <-p.exited:
-		if err != nil {
-			return fmt.Errorf("a server ended with %w\n%s", err, p.lastLines())
-		}
-		return nil
-	case <-time.After(stopTimeout):
-		_ = p.cmd.Process.Kill() // the error below is the one to tell
-		return fmt.Errorf("a server did not drain within %s\n%s", stopTimeout, p.lastLines())
-	}
 }
