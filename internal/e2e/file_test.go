@@ -68,7 +68,7 @@ func TestKillAndRestart(t *testing.T) {
 		s.submit("demo", fmt.Sprintf("t%02d", i), 1, 300*time.Millisecond)
 	}
 	s.ended("demo", "t00") // something has ended, something runs, something waits
-	s.kill()
+	s.Kill()
 
 	s = serve(t, dir)
 	for i := range tasks {
@@ -152,8 +152,8 @@ func TestSecondServe(t *testing.T) {
 	serve(t, dir)
 	second := start(t, dir, "serve", "--listen", "127.0.0.1:0")
 	require.Equal(t, 1, second.exit())
-	require.Contains(t, second.output(), "the database is in use by another process")
-	require.Contains(t, second.output(), filepath.Join(dir, "data", "parkinglot.db"))
+	require.Contains(t, second.Output(), "the database is in use by another process")
+	require.Contains(t, second.Output(), filepath.Join(dir, "data", "parkinglot.db"))
 }
 
 func TestAddressInUse(t *testing.T) {
@@ -161,7 +161,7 @@ func TestAddressInUse(t *testing.T) {
 	s := serve(t, t.TempDir())
 	second := start(t, t.TempDir(), "serve", "--listen", strings.TrimPrefix(s.url, "http://"))
 	require.Equal(t, 1, second.exit())
-	require.Contains(t, second.output(), "address already in use")
+	require.Contains(t, second.Output(), "address already in use")
 }
 
 // TestOperatorsStateSurvivesARestart, and policy comes from the configuration.
@@ -182,7 +182,7 @@ func TestOperatorsStateSurvivesARestart(t *testing.T) {
 	require.Equal(t, client.PoolState("draining"), pool.State)
 	require.EqualValues(t, 6, pool.MaxUnits)
 	require.Equal(t, client.PoolPriorityPolicy("fifo"), pool.PriorityPolicy)
-	require.Contains(t, s.output(), "max_units 4 → 6, priority_policy fair → fifo")
+	require.Contains(t, s.Output(), "max_units 4 → 6, priority_policy fair → fifo")
 }
 
 // TestMemory: the same without a trace on disk.
@@ -211,7 +211,7 @@ func TestMailboxElsewhere(t *testing.T) {
 	s.submit("p", "a", 1, 0)
 	s.ended("p", "a")
 	require.Eventually(t, func() bool { return len(s.mailbox()) == 1 }, patience, 20*time.Millisecond)
-	s.kill()
+	s.Kill()
 
 	s = serve(t, dir, "--config", config)
 	require.Len(t, s.mailbox(), 1, "the queue was in memory, the mailbox was not")

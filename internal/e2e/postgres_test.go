@@ -51,7 +51,7 @@ func TestTwoServers(t *testing.T) {
 	// What a dead process held runs again on the other one, soon.
 	one.submit("native", "held", 1, 2*time.Second)
 	holder := one.task("native", "held").Holder
-	one.kill()
+	one.Kill()
 	task := two.ended("native", "held")
 	require.Equal(t, client.TaskStatus("completed"), task.Status)
 	require.NotEqual(t, holder, task.Holder)
@@ -80,7 +80,7 @@ func TestWorkerFleet(t *testing.T) {
 		s.submit("fleet", fmt.Sprintf("t%d", i), 1, 100*time.Millisecond)
 	}
 	s.ended("fleet", "t5")
-	workers[0].kill()
+	workers[0].Kill()
 	for i := range tasks {
 		task := s.ended("fleet", fmt.Sprintf("t%d", i))
 		require.Equal(t, client.TaskStatus("completed"), task.Status, "%s: %v", task.TaskID, task.Reason)
@@ -173,17 +173,17 @@ func TestPostgresDownAtStart(t *testing.T) {
 func TestPostgresDownLater(t *testing.T) {
 	t.Parallel()
 	db := dbtest.Postgres(t)
-	way := newProxy(t, db.URL)
+	way := through(t, db.URL)
 	dir := t.TempDir()
 	// Outages shorter than the time to live cost nothing.
-	config := fmt.Sprintf(postgresConfig, way.url, db.Schema, 60_000)
+	config := fmt.Sprintf(postgresConfig, way.URL, db.Schema, 60_000)
 	s := serve(t, dir, "--config", write(t, dir, "c.yaml", config))
 	s.submit("native", "before", 4, 0)
 	s.ended("native", "before")
 	s.submit("native", "during", 4, 3*time.Second)
 	s.submit("native", "after", 8, 10*time.Millisecond)
 
-	way.cut()
+	way.Cut()
 	require.Eventually(t, func() bool { return !s.isReady() }, patience, 20*time.Millisecond)
 	_, why := s.readiness()
 	require.Contains(t, why, `"location":"postgres"`)
@@ -194,7 +194,7 @@ func TestPostgresDownLater(t *testing.T) {
 	require.Positive(t, refused.RetryAfter)
 	time.Sleep(3 * time.Second) // the task ends while nobody can be told
 
-	way.mend()
+	way.Mend()
 	require.Eventually(t, s.isReady, patience, 20*time.Millisecond)
 	require.Equal(t, client.TaskStatus("completed"), s.ended("native", "during").Status)
 	require.Equal(t, client.TaskStatus("completed"), s.ended("native", "after").Status)

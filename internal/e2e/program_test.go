@@ -3,25 +3,21 @@
 package e2e
 
 import (
-	"bufio"
-	"bytes"
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/parkinglot/parkinglot/api/client"
+	"github.com/parkinglot/parkinglot/internal/fleet"
 )
 
 // binary is built by the first test that asks and removed by TestMain.
@@ -49,11 +45,7 @@ func program(t *testing.T) string {
 		if binary.dir, binary.err = os.MkdirTemp("", "parkinglot-e2e-"); binary.err != nil { //nolint:usetesting // outlives the test that builds it
 			return
 		}
-		binary.path = filepath.Join(binary.dir, "parkinglot")
-		out, err := exec.Command("go", "build", "-o", binary.path, "github.com/parkinglot/parkinglot/cmd/parkinglot").CombinedOutput()
-		if err != nil {
-			binary.err = fmt.Errorf("go build: %w\n%s", err, out)
-		}
+		binary.path, binary.err = fleet.Build(t.Context(), binary.dir)
 	})
 	require.NoError(t, binary.err)
 	return binary.path
@@ -71,105 +63,53 @@ func soon(t *testing.T) context.Context {
 
 // process is one run of the program.
 type process struct {
-	t    *testing.T
-	cmd  *exec.Cmd
-	done chan struct{} // closed when it has ended and all its output is read
+	*fleet.Process
 
-	mu     sync.Mutex
-	log    bytes.Buffer
-	ready  chan record // "serving" or "working"
-	status int
-}
-
-// record is a line of the log.
-type record struct {
-	Msg  string `json:"msg"`
-	Addr string `json:"addr"`
+	t *testing.T
 }
 
 // start runs the program in a folder of the test's own, with its environment kept out.
 func start(t *testing.T, dir string, args ...string) *process {
 	t.Helper()
-	p := &process{t: t, done: make(chan struct{}), ready: make(chan record, 1)}
-	p.cmd = exec.Command(program(t), args...)
-	p.cmd.Dir = dir
-	p.cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + dir, "TMPDIR=" + os.TempDir()}
-	stderr, err := p.cmd.StderrPipe()
+	log := filepath.Join(t.TempDir(), "log") // dir holds only what the program leaves there
+	run, err := fleet.Start(fleet.Command{Binary: program(t), Args: args, Dir: dir, Log: log})
 	require.NoError(t, err)
-	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	require.NoError(t, p.cmd.Start())
-	go p.follow(stderr)
+	p := &process{Process: run, t: t}
 	t.Cleanup(func() {
-		p.kill()
+		p.Kill()
 		if t.Failed() {
-			p.mu.Lock()
-			defer p.mu.Unlock()
-			t.Logf("%s %s:\n%s", filepath.Base(p.cmd.Path), strings.Join(args, " "), p.log.String())
+			t.Logf("parkinglot %s:\n%s", strings.Join(args, " "), p.Output())
 		}
 	})
 	return p
 }
 
-func (p *process) follow(stderr io.Reader) {
-	defer close(p.done)
-	lines := bufio.NewScanner(stderr)
-	lines.Buffer(nil, 1<<20)
-	for lines.Scan() {
-		p.mu.Lock()
-		p.log.Write(lines.Bytes())
-		p.log.WriteByte('\n')
-		p.mu.Unlock()
-		var r record
-		if json.Unmarshal(lines.Bytes(), &r) == nil && (r.Msg == "serving" || r.Msg == "working") {
-			p.ready <- r
-		}
-	}
-	_ = p.cmd.Wait() // the status says it
-	p.status = p.cmd.ProcessState.ExitCode()
-}
-
-// output returns what the program has logged.
-func (p *process) output() string {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.log.String()
-}
-
-// await returns the first record when the program is ready.
-func (p *process) await() record {
+// await waits until the program is ready.
+func (p *process) await() {
 	p.t.Helper()
-	select {
-	case r := <-p.ready:
-		return r
-	case <-p.done:
-		p.t.Fatalf("ended with %d before it was ready:\n%s", p.status, p.output())
-	case <-time.After(patience):
-		p.t.Fatal("not ready in time")
-	}
-	return record{}
+	require.NoError(p.t, p.Ready(soon(p.t)))
 }
 
 // exit waits for the end and returns the exit status; -1: by a signal.
 func (p *process) exit() int {
 	p.t.Helper()
-	select {
-	case <-p.done:
-		return p.status
-	case <-time.After(patience):
-		p.t.Fatal("did not end in time")
-	}
-	return 0
+	status, err := p.Wait(soon(p.t))
+	require.NoError(p.t, err)
+	return status
 }
 
 func (p *process) signal(s os.Signal) {
 	p.t.Helper()
-	require.NoError(p.t, p.cmd.Process.Signal(s))
+	require.NoError(p.t, p.Signal(s))
 }
 
-// kill is kill -9.
-func (p *process) kill() {
-	_ = p.cmd.Process.Kill() // it may have ended
-	<-p.done
+// through returns a proxy in front of the DSN.
+func through(t *testing.T, dsn string) *fleet.Proxy {
+	t.Helper()
+	proxy, err := fleet.NewProxy(dsn, "127.0.0.1")
+	require.NoError(t, err)
+	t.Cleanup(proxy.Close)
+	return proxy
 }
 
 // server is a serving process and a client of it.
@@ -184,7 +124,8 @@ type server struct {
 func serve(t *testing.T, dir string, args ...string) *server {
 	t.Helper()
 	p := start(t, dir, append([]string{"serve", "--listen", "127.0.0.1:0"}, args...)...)
-	s := &server{process: p, url: "http://" + p.await().Addr}
+	p.await()
+	s := &server{process: p, url: p.URL()}
 	var err error
 	s.api, err = client.NewClient(s.url)
 	require.NoError(t, err)

@@ -61,7 +61,7 @@ pools:
 	require.Equal(t, 1, status, "the server holds the file")
 	require.Contains(t, errs, "--server")
 
-	s.kill()
+	s.Kill()
 	inside := proven("--data-dir", filepath.Join(dir, "data"))
 	require.Equal(t, outside, inside)
 

@@ -35,11 +35,11 @@ type Progress func(submitted, ended int)
 // Run starts the scenario's servers, loads them, proves what they did, and stops
 // them. The error says that this could not be done; violations are in the result.
 func Run(ctx context.Context, s Scenario, p Place, progress Progress) (result Result, err error) {
-	f, err := startFleet(ctx, s, p)
+	f, err := startServers(ctx, s, p)
 	if err != nil {
 		return Result{}, err
 	}
-	defer func() { err = errors.Join(err, f.stop()) }()
+	defer func() { err = errors.Join(err, f.stop(ctx)) }()
 	apis, err := clients(f.addresses(), s.Connections)
 	if err != nil {
 		return Result{}, err

@@ -9,6 +9,7 @@ import (
 
 	"github.com/parkinglot/parkinglot/internal/dbtest"
 	"github.com/parkinglot/parkinglot/internal/domain"
+	"github.com/parkinglot/parkinglot/internal/fleet"
 	"github.com/parkinglot/parkinglot/internal/history"
 	"github.com/parkinglot/parkinglot/internal/loadtest"
 )
@@ -17,7 +18,7 @@ import (
 // judged here: the machine is busy with other tests.
 func TestLoad(t *testing.T) {
 	t.Parallel()
-	binary, err := loadtest.Build(t.Context(), t.TempDir())
+	binary, err := fleet.Build(t.Context(), t.TempDir())
 	require.NoError(t, err)
 	for _, s := range []loadtest.Scenario{
 		{Backend: domain.BackendPostgres, Runtime: domain.RuntimeNative, Processes: 3},

@@ -19,6 +19,7 @@ import (
 
 	"github.com/parkinglot/parkinglot/internal/dbtest"
 	"github.com/parkinglot/parkinglot/internal/domain"
+	"github.com/parkinglot/parkinglot/internal/fleet"
 	"github.com/parkinglot/parkinglot/internal/loadtest"
 	"github.com/parkinglot/parkinglot/internal/telemetry"
 )
@@ -63,7 +64,7 @@ func run(ctx context.Context) error {
 		return fmt.Errorf("make a folder: %w", err)
 	}
 	defer os.RemoveAll(dir) //nolint:errcheck // a temporary folder
-	binary, err := loadtest.Build(ctx, dir)
+	binary, err := fleet.Build(ctx, dir)
 	if err != nil {
 		return err
 	}

@@ -4,10 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"math/rand/v2"
-	"net"
-	"net/url"
 	"sync"
 	"testing"
 	"time"
@@ -16,92 +13,10 @@ import (
 
 	"github.com/parkinglot/parkinglot/internal/dbtest"
 	"github.com/parkinglot/parkinglot/internal/domain"
+	"github.com/parkinglot/parkinglot/internal/fleet"
 	"github.com/parkinglot/parkinglot/internal/plan"
 	"github.com/parkinglot/parkinglot/internal/scheduler"
 )
-
-// proxy carries connections to Postgres and cuts them when it is told to.
-type proxy struct {
-	target string
-	ln     net.Listener
-
-	mu    sync.Mutex
-	down  bool
-	conns map[net.Conn]struct{}
-	wg    sync.WaitGroup
-}
-
-// throughProxy returns the database as it is reached through a new proxy.
-func throughProxy(t *testing.T, db dbtest.DB) (dbtest.DB, *proxy) {
-	t.Helper()
-	u, err := url.Parse(db.URL)
-	require.NoError(t, err)
-	var lc net.ListenConfig
-	ln, err := lc.Listen(t.Context(), "tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	p := &proxy{target: u.Host, ln: ln, conns: make(map[net.Conn]struct{})}
-	p.wg.Go(p.accept)
-	t.Cleanup(func() {
-		require.NoError(t, ln.Close())
-		p.cut(true)
-		p.wg.Wait()
-	})
-	u.Host = ln.Addr().String()
-	db.URL = u.String()
-	return db, p
-}
-
-func (p *proxy) accept() {
-	for {
-		c, err := p.ln.Accept()
-		if err != nil {
-			return
-		}
-		p.wg.Go(func() { p.carry(c) })
-	}
-}
-
-func (p *proxy) carry(client net.Conn) {
-	defer client.Close()
-	var d net.Dialer
-	server, err := d.DialContext(context.Background(), "tcp", p.target)
-	if err != nil {
-		return
-	}
-	defer server.Close()
-	p.mu.Lock()
-	if p.down {
-		p.mu.Unlock()
-		return
-	}
-	p.conns[client], p.conns[server] = struct{}{}, struct{}{}
-	p.mu.Unlock()
-
-	var both sync.WaitGroup
-	pump := func(to, from net.Conn) {
-		_, _ = io.Copy(to, from) // ends with the connection
-		_ = to.Close()
-		_ = from.Close()
-	}
-	both.Go(func() { pump(server, client) })
-	both.Go(func() { pump(client, server) })
-	both.Wait()
-	p.mu.Lock()
-	delete(p.conns, client)
-	delete(p.conns, server)
-	p.mu.Unlock()
-}
-
-// cut ends all connections; while down there are no new ones.
-func (p *proxy) cut(down bool) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-
-	p.down = down
-	for c := range p.conns {
-		_ = c.Close()
-	}
-}
 
 // Connections are cut at whatever moment: before a turn, between its statements,
 // during COMMIT, under the heartbeat and LISTEN. Every submission is repeated until
@@ -111,7 +26,11 @@ func TestPostgresConnectionsCutAtAnyMoment(t *testing.T) {
 	db := dbtest.Postgres(t)
 	st := connection(t, db)
 	create(t, st, newPool(domain.BackendPostgres))
-	behind, p := throughProxy(t, db)
+	p, err := fleet.NewProxy(db.URL, "127.0.0.1")
+	require.NoError(t, err)
+	t.Cleanup(p.Close)
+	behind := db
+	behind.URL = p.URL
 	opts := postgresOptions(connection(t, behind))
 	opts.WorkerTTL = time.Hour // an outage shorter than the TTL leaves running work alone
 	opts.Patience = 300 * time.Millisecond
@@ -128,10 +47,14 @@ func TestPostgresConnectionsCutAtAnyMoment(t *testing.T) {
 		for {
 			select {
 			case <-stop:
-				p.cut(false)
+				p.Drop()
 				return
 			case <-time.After(time.Duration(5+random.IntN(120)) * time.Millisecond):
-				p.cut(random.IntN(4) == 0)
+				if random.IntN(4) == 0 {
+					p.Cut()
+				} else {
+					p.Drop()
+				}
 			}
 		}
 	})

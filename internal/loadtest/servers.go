@@ -6,11 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"github.com/parkinglot/parkinglot/internal/domain"
+	"github.com/parkinglot/parkinglot/internal/fleet"
 	"github.com/parkinglot/parkinglot/internal/runtime/attempts"
 )
 
@@ -35,9 +36,9 @@ func (s Scenario) String() string {
 	return string(s.Backend)
 }
 
-// Place is where a fleet lives.
+// Place is where the servers live.
 type Place struct {
-	Binary      string // of the program; see Build
+	Binary      string // of the program; see fleet.Build
 	Dir         string // for its files; a folder of its own
 	DatabaseURL string // of a Postgres; empty: none is needed
 	Schema      string // of its own on that Postgres
@@ -46,42 +47,47 @@ type Place struct {
 // poolID is the pool of every scenario.
 const poolID = domain.PoolID("load")
 
-// Build builds the program into dir and returns the path of the binary.
-func Build(ctx context.Context, dir string) (string, error) {
-	binary := filepath.Join(dir, "parkinglot")
-	build := exec.CommandContext(ctx, "go", "build", "-o", binary, "github.com/parkinglot/parkinglot/cmd/parkinglot")
-	if out, err := build.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("build the program: %w\n%s", err, out)
-	}
-	return binary, nil
-}
-
-// fleet is the running servers of a scenario.
-type fleet struct {
-	processes []*Process
+// servers are the running servers of a scenario.
+type servers struct {
+	processes []*fleet.Process
 	records   string // file of the executors' own record
 }
 
-// startFleet writes a configuration and starts the servers, the first of which
+// startServers writes a configuration and starts the servers, the first of which
 // migrates.
-func startFleet(ctx context.Context, s Scenario, p Place) (*fleet, error) {
+func startServers(ctx context.Context, s Scenario, p Place) (*servers, error) {
 	config, err := writeConfig(s, p)
 	if err != nil {
 		return nil, err
 	}
-	f := &fleet{records: filepath.Join(p.Dir, "executions.jsonl")}
+	all := &servers{records: filepath.Join(p.Dir, "executions.jsonl")}
 	for i := range s.Processes {
 		args := []string{"serve", "--config", config, "--listen", "127.0.0.1:0", "--log-level", "info"}
 		if i == 0 && s.Backend == domain.BackendPostgres {
 			args = append(args, "--migrate")
 		}
-		proc, err := StartProcess(ctx, p.Binary, args, attempts.RecordVariable+"="+f.records)
-		if err != nil {
-			return nil, errors.Join(err, f.stop())
+		if err := all.start(ctx, fleet.Command{
+			Binary: p.Binary, Args: args, Dir: p.Dir, Log: filepath.Join(p.Dir, fmt.Sprintf("serve-%d.log", i)),
+			Env: []string{attempts.RecordVariable + "=" + all.records},
+		}); err != nil {
+			return nil, errors.Join(err, all.stop(ctx))
 		}
-		f.processes = append(f.processes, proc)
 	}
-	return f, nil
+	return all, nil
+}
+
+func (s *servers) start(ctx context.Context, c fleet.Command) error {
+	process, err := fleet.Start(c)
+	if err != nil {
+		return err
+	}
+	s.processes = append(s.processes, process)
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	if err := process.Ready(ctx); err != nil {
+		return fmt.Errorf("start a server: %w", err)
+	}
+	return nil
 }
 
 func writeConfig(s Scenario, p Place) (string, error) {
@@ -109,23 +115,30 @@ func writeConfig(s Scenario, p Place) (string, error) {
 }
 
 // addresses returns the servers' URLs.
-func (f *fleet) addresses() []string {
-	urls := make([]string, len(f.processes))
-	for i, p := range f.processes {
-		urls[i] = "http://" + p.Addr()
+func (s *servers) addresses() []string {
+	urls := make([]string, len(s.processes))
+	for i, p := range s.processes {
+		urls[i] = p.URL()
 	}
 	return urls
 }
 
+// How long a server gets.
+const (
+	startTimeout = time.Minute
+	stopTimeout  = time.Minute
+)
+
 // stop asks every server to drain and waits for all. A server that does not exit
 // with 0 is an error that shows its last lines.
-func (f *fleet) stop() error {
-	errs := make([]error, 0, len(f.processes))
-	for _, p := range f.processes {
-		p.Drain()
+func (s *servers) stop(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
+	defer cancel()
+	errs := make([]error, len(s.processes))
+	var all sync.WaitGroup
+	for i, p := range s.processes {
+		all.Go(func() { errs[i] = p.Stop(ctx) })
 	}
-	for _, p := range f.processes {
-		errs = append(errs, p.Wait())
-	}
+	all.Wait()
 	return errors.Join(errs...)
 }
