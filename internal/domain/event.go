@@ -72,6 +72,7 @@ type Message struct {
 	Reason     Reason
 	Payload    []byte // JSON; nil: none
 	CreatedAt  time.Time
+	AckedAt    *time.Time // when somebody acknowledged it; nil: nobody has
 }
 
 // ID returns the message's public id, which also makes delivery through the

@@ -195,14 +195,47 @@ type MailboxFilter struct {
 	Limit     int // 1–500
 }
 
+// PostedFilter selects messages of every mailbox.
+type PostedFilter struct {
+	Source domain.Source // empty: every source
+	Cursor domain.Cursor
+	// MaxPayload is the length in bytes up to which payloads are read; those of longer
+	// ones are left out, and the message is Cut.
+	MaxPayload int
+	Limit      int // 1–10,000
+}
+
+// Posted is a message as PostedMessages returns it.
+type Posted struct {
+	domain.Message
+
+	Cut bool // the payload was too long, and is not here
+}
+
 // Mailboxes reads and delivers outcomes.
 type Mailboxes interface {
-	// Messages returns messages after the cursor, merged by (CreatedAt, Source, Seq);
-	// within a source always by Seq. A message that commits late is after every cursor
-	// handed out before.
+	// Messages returns messages after the cursor that are not acknowledged, merged by
+	// (CreatedAt, Source, Seq); within a source always by Seq. A message that commits late
+	// is after every cursor handed out before.
 	Messages(ctx context.Context, f MailboxFilter) ([]domain.Message, error)
+	// Acknowledge marks what Messages returns for the mailbox and the time of f, up to and
+	// with the cursor (of a source it does not name: nothing), as acknowledged at now
+	// (zero: the backend's clock), and returns how many were not before. f.Cursor and
+	// f.Limit do not matter. No later Messages returns them, whatever its key, and doing it
+	// again changes nothing: AckedAt stays the first.
+	//
+	// An acknowledged message is still there (PostedMessages), until retention deletes it
+	// by its AckedAt; that one message is there for each outcome can be told until then.
+	// On an error some may be acknowledged.
+	Acknowledge(ctx context.Context, f MailboxFilter, upTo domain.Cursor, now time.Time) (int64, error)
+	// PostedMessages returns messages of every mailbox after the cursor, acknowledged or
+	// not, in the order of Messages: what is to be handed on, or checked.
+	PostedMessages(ctx context.Context, f PostedFilter) ([]Posted, error)
+	// MessageHeads returns the greatest Seq of every source that has messages here. A
+	// message that is posted later has a greater one.
+	MessageHeads(ctx context.Context) (domain.Cursor, error)
 	// PutMessages stores messages that came through another backend's outbox. One
-	// that is already there is left as it is.
+	// that is already there is left as it is, acknowledged or not.
 	PutMessages(ctx context.Context, messages []domain.Message) error
 	// Outbox returns messages waiting to go to another backend, by source and Seq.
 	Outbox(ctx context.Context, limit int) ([]domain.Message, error)

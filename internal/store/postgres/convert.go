@@ -186,7 +186,29 @@ func messageOf(row *dbsqlc.PlMailboxMessage) domain.Message {
 		Reason:     domain.Reason{Code: domain.ReasonCode(row.ReasonCode), Message: row.Reason},
 		Payload:    maybeBytes(row.Payload),
 		CreatedAt:  row.CreatedAt.Time.UTC(),
+		AckedAt:    maybeTime(row.AckedAt),
 	}
+}
+
+// outboxOf is a message in the outbox.
+func outboxOf(row *dbsqlc.PlOutbox) domain.Message {
+	return messageOf(&dbsqlc.PlMailboxMessage{
+		Source: row.Source, Seq: row.Seq, Tenant: row.Tenant, UserID: row.UserID, SessionID: row.SessionID,
+		PoolID: row.PoolID, TaskID: row.TaskID, JobID: row.JobID, Submission: row.Submission, Status: row.Status,
+		ReasonCode: row.ReasonCode, Reason: row.Reason, Payload: row.Payload, CreatedAt: row.CreatedAt,
+	})
+}
+
+func postedOf(row *dbsqlc.PostedMessagesRow) store.Posted {
+	message := dbsqlc.PlMailboxMessage{
+		Source: row.Source, Seq: row.Seq, Tenant: row.Tenant, UserID: row.UserID, SessionID: row.SessionID,
+		PoolID: row.PoolID, TaskID: row.TaskID, JobID: row.JobID, Submission: row.Submission, Status: row.Status,
+		ReasonCode: row.ReasonCode, Reason: row.Reason, CreatedAt: row.CreatedAt, AckedAt: row.AckedAt,
+	}
+	if row.Payload != "" {
+		message.Payload = &row.Payload
+	}
+	return store.Posted{Message: messageOf(&message), Cut: row.Cut}
 }
 
 func workerOf(row *dbsqlc.PlWorker) store.Worker {

@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"slices"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgtype"
 
@@ -40,6 +41,73 @@ func (s *Store) Messages(ctx context.Context, f store.MailboxFilter) ([]domain.M
 	return messages, err
 }
 
+// ackBatch bounds one statement of an acknowledgement.
+const ackBatch = 5000
+
+// Acknowledge implements store.Mailboxes, a batch a transaction.
+func (s *Store) Acknowledge(ctx context.Context, f store.MailboxFilter, upTo domain.Cursor, now time.Time) (int64, error) {
+	var total int64
+	for {
+		n, err := s.acknowledge(ctx, &f, upTo, now)
+		total += n
+		if err != nil || n < ackBatch {
+			return total, err
+		}
+	}
+}
+
+func (s *Store) acknowledge(ctx context.Context, f *store.MailboxFilter, upTo domain.Cursor, now time.Time) (int64, error) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	sources, seqs := cursorOf(upTo)
+	tenant := dbsqlc.AckMessagesOfTenantParams{
+		Now: s.nowOr(now), CursorSources: sources, CursorSeqs: seqs, Tenant: string(f.Tenant),
+		Since: bound(f.Since, pgtype.NegativeInfinity), MaxRows: ackBatch,
+	}
+	q := dbsqlc.New(s.pool)
+	if f.AllUsers {
+		n, err := q.AckMessagesOfTenant(ctx, tenant)
+		return n, classify("acknowledge messages of "+string(f.Tenant), err)
+	}
+	user := dbsqlc.AckMessagesOfUserParams{
+		Now: tenant.Now, CursorSources: sources, CursorSeqs: seqs, Tenant: tenant.Tenant, UserID: f.UserID,
+		AnySession: f.SessionID == nil, Since: tenant.Since, MaxRows: ackBatch,
+	}
+	if f.SessionID != nil {
+		user.SessionID = *f.SessionID
+	}
+	n, err := q.AckMessagesOfUser(ctx, user)
+	return n, classify("acknowledge messages of "+string(f.Tenant), err)
+}
+
+// PostedMessages implements store.Mailboxes.
+func (s *Store) PostedMessages(ctx context.Context, f store.PostedFilter) ([]store.Posted, error) {
+	arg := dbsqlc.PostedMessagesParams{Source: string(f.Source), MaxPayload: int32(f.MaxPayload), MaxRows: int32(f.Limit)}
+	arg.CursorSources, arg.CursorSeqs = cursorOf(f.Cursor)
+	var posted []store.Posted
+	err := s.read(ctx, "posted messages", func(ctx context.Context, q *dbsqlc.Queries) error {
+		rows, err := q.PostedMessages(ctx, arg)
+		for i := range rows {
+			posted = append(posted, postedOf(&rows[i]))
+		}
+		return err
+	})
+	return posted, err
+}
+
+// MessageHeads implements store.Mailboxes.
+func (s *Store) MessageHeads(ctx context.Context) (domain.Cursor, error) {
+	heads := domain.Cursor{}
+	err := s.read(ctx, "heads of messages", func(ctx context.Context, q *dbsqlc.Queries) error {
+		rows, err := q.MessageHeads(ctx)
+		for i := range rows {
+			heads[domain.Source(rows[i].Source)] = rows[i].Seq
+		}
+		return err
+	})
+	return heads, err
+}
+
 // PutMessages implements store.Mailboxes. All or none are stored.
 func (s *Store) PutMessages(ctx context.Context, messages []domain.Message) error {
 	if len(messages) == 0 {
@@ -63,7 +131,7 @@ func (s *Store) Outbox(ctx context.Context, limit int) ([]domain.Message, error)
 	err := s.read(ctx, "outbox", func(ctx context.Context, q *dbsqlc.Queries) error {
 		rows, err := q.ListOutbox(ctx, int32(limit))
 		for i := range rows {
-			messages = append(messages, messageOf((*dbsqlc.PlMailboxMessage)(&rows[i])))
+			messages = append(messages, outboxOf(&rows[i]))
 		}
 		return err
 	})

@@ -239,5 +239,9 @@ func TestReadersSeek(t *testing.T) {
 	}
 	messages("a tenant's", store.MailboxFilter{Tenant: "acme", AllUsers: true, Cursor: middle, Limit: 50})
 	messages("a user's", store.MailboxFilter{Tenant: "acme", UserID: "u3", Cursor: middle, Limit: 50})
+	everything := domain.Cursor{"p": perSource - 10, "q": perSource - 10, "r": perSource - 10}
+	_, err := b.Acknowledge(t.Context(), store.MailboxFilter{Tenant: "acme", UserID: "u3"}, everything, time.Time{})
+	require.NoError(t, err)
+	messages("a user's, nearly all acknowledged", store.MailboxFilter{Tenant: "acme", UserID: "u3", Limit: 50})
 	messages("since", store.MailboxFilter{Tenant: "acme", AllUsers: true, Since: now.Add(48 * time.Hour), Limit: 50})
 }

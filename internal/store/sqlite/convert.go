@@ -272,8 +272,29 @@ func messageOf(r dbsqlc.PlMailboxMessage) domain.Message {
 		PoolID:  domain.PoolID(r.PoolID), TaskID: domain.TaskID(r.TaskID), JobID: domain.JobID(r.JobID),
 		Submission: int(r.Submission), Status: domain.Status(r.Status),
 		Reason:  domain.Reason{Code: domain.ReasonCode(r.ReasonCode), Message: r.Reason},
-		Payload: bytesOf(r.Payload), CreatedAt: timeOf(r.CreatedAt),
+		Payload: bytesOf(r.Payload), CreatedAt: timeOf(r.CreatedAt), AckedAt: timePtr(r.AckedAt),
 	}
+}
+
+// outboxOf is a message in the outbox.
+func outboxOf(r dbsqlc.PlOutbox) domain.Message {
+	return messageOf(dbsqlc.PlMailboxMessage{
+		Source: r.Source, Seq: r.Seq, Tenant: r.Tenant, UserID: r.UserID, SessionID: r.SessionID,
+		PoolID: r.PoolID, TaskID: r.TaskID, JobID: r.JobID, Submission: r.Submission, Status: r.Status,
+		ReasonCode: r.ReasonCode, Reason: r.Reason, Payload: r.Payload, CreatedAt: r.CreatedAt,
+	})
+}
+
+func postedOf(r dbsqlc.PostedMessagesRow) store.Posted {
+	message := dbsqlc.PlMailboxMessage{
+		Source: r.Source, Seq: r.Seq, Tenant: r.Tenant, UserID: r.UserID, SessionID: r.SessionID,
+		PoolID: r.PoolID, TaskID: r.TaskID, JobID: r.JobID, Submission: r.Submission, Status: r.Status,
+		ReasonCode: r.ReasonCode, Reason: r.Reason, CreatedAt: r.CreatedAt, AckedAt: r.AckedAt,
+	}
+	if r.Payload != "" {
+		message.Payload = &r.Payload
+	}
+	return store.Posted{Message: messageOf(message), Cut: r.Cut == 1}
 }
 
 // insertMessage returns the row of a message; the same for the mailbox and the outbox.

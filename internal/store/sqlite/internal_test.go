@@ -89,15 +89,16 @@ func TestPlans(t *testing.T) {
 	param, embed := regexp.MustCompile(`sqlc\.n?arg\(\w+\)`), regexp.MustCompile(`sqlc\.embed\((\w+)\)`)
 	scan := regexp.MustCompile(`SCAN (\w+)`)
 	alive := regexp.MustCompile(`INDEX pl_queue_jobs_live`) // bounded by what is queued and running
-	// ListOutbox and ListSources read their whole table in order on purpose; Tickets pages
-	// through all facilities in order, and its filters are optional.
-	whole := map[string]bool{"ListOutbox": true, "ListSources": true, "Tickets": true}
+	// ListOutbox, ListSources and MessageHeads read their whole table in order on purpose;
+	// Tickets pages through all facilities in order, and its filters are optional.
+	whole := map[string]bool{"ListOutbox": true, "ListSources": true, "MessageHeads": true, "Tickets": true}
 	uses := map[string]string{
 		"Candidates": "pl_queue_jobs_order (pool_id=? AND lane=?)", "CountAhead": "pl_queue_jobs_order (pool_id=? AND lane=? AND priority=?",
 		"DueJobs": "pl_queue_jobs_deadline", "RestedJobs": "pl_queue_jobs_backoff",
 		"HeldJobs": "pl_queue_jobs_live (pool_id=? AND status=? AND job_id>?)", "OldestQueued": "pl_queue_jobs_live (pool_id=? AND status=?)",
 		"EventsOfTask": "pl_audit_events_task (task_id=? AND source=? AND seq>?)", "EventsOfTenant": "pl_audit_events_tenant (tenant=?",
-		"MessagesOfUser": "pl_mailbox_messages_user (tenant=? AND user_id=? AND source=? AND seq>?)",
+		"MessagesOfUser":    "pl_mailbox_messages_user (tenant=? AND user_id=? AND source=? AND seq>?)",
+		"AckMessagesOfUser": "pl_mailbox_messages_user (tenant=? AND user_id=? AND source=? AND seq<?)",
 	}
 	for _, file := range files {
 		text, err := os.ReadFile(file)

@@ -3,6 +3,8 @@ package sqlite
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/parkinglot/parkinglot/internal/domain"
@@ -52,6 +54,93 @@ func messageRows(ctx context.Context, q *dbsqlc.Queries, source string, f *store
 	return q.MessagesOfUser(ctx, p)
 }
 
+// ackBatch bounds one transaction of an acknowledgement.
+const ackBatch = 5000
+
+// Acknowledge implements store.Mailboxes, source by source, a batch a transaction.
+func (s *Store) Acknowledge(ctx context.Context, f store.MailboxFilter, upTo domain.Cursor, now time.Time) (int64, error) {
+	var total int64
+	at := micros(s.clockOr(now))
+	for _, source := range slices.Sorted(maps.Keys(upTo)) {
+		for {
+			n, err := s.acknowledge(ctx, &f, source, upTo[source], at)
+			total += n
+			if err != nil {
+				return total, err
+			}
+			if n < ackBatch {
+				break
+			}
+		}
+	}
+	return total, nil
+}
+
+func (s *Store) acknowledge(ctx context.Context, f *store.MailboxFilter, source domain.Source, upTo, at int64) (n int64, err error) {
+	since, _ := span(f.Since, time.Time{})
+	err = s.write(ctx, "acknowledge messages", func(ctx context.Context, q *dbsqlc.Queries) (err error) {
+		if f.AllUsers {
+			n, err = q.AckMessagesOfTenant(ctx, dbsqlc.AckMessagesOfTenantParams{
+				Now: at, Source: string(source), Tenant: string(f.Tenant), UpTo: upTo, Since: since, MaxRows: ackBatch,
+			})
+			return err
+		}
+		p := dbsqlc.AckMessagesOfUserParams{
+			Now: at, Source: string(source), Tenant: string(f.Tenant), UserID: f.UserID, UpTo: upTo,
+			AnySession: 1, Since: since, MaxRows: ackBatch,
+		}
+		if f.SessionID != nil {
+			p.AnySession, p.SessionID = 0, *f.SessionID
+		}
+		n, err = q.AckMessagesOfUser(ctx, p)
+		return err
+	})
+	if err != nil {
+		n = 0
+	}
+	return n, err
+}
+
+// PostedMessages implements store.Mailboxes.
+func (s *Store) PostedMessages(ctx context.Context, f store.PostedFilter) (posted []store.Posted, err error) {
+	err = s.read(ctx, "posted messages", func(ctx context.Context, q *dbsqlc.Queries) error {
+		names, err := sources(ctx, q, f.Source)
+		if err != nil {
+			return err
+		}
+		streams := make([][]store.Posted, 0, len(names))
+		for _, source := range names {
+			rows, err := q.PostedMessages(ctx, dbsqlc.PostedMessagesParams{
+				MaxPayload: int64(f.MaxPayload), Source: source, After: f.Cursor[domain.Source(source)], MaxRows: int64(f.Limit),
+			})
+			if err != nil {
+				return err
+			}
+			stream := make([]store.Posted, len(rows))
+			for i := range rows {
+				stream[i] = postedOf(rows[i])
+			}
+			streams = append(streams, stream)
+		}
+		posted = merge(streams, f.Limit, func(p *store.Posted) (time.Time, domain.Source) { return p.CreatedAt, p.Source })
+		return nil
+	})
+	return posted, err
+}
+
+// MessageHeads implements store.Mailboxes.
+func (s *Store) MessageHeads(ctx context.Context) (domain.Cursor, error) {
+	heads := domain.Cursor{}
+	err := s.read(ctx, "heads of messages", func(ctx context.Context, q *dbsqlc.Queries) error {
+		rows, err := q.MessageHeads(ctx)
+		for i := range rows {
+			heads[domain.Source(rows[i].Source)] = rows[i].Seq
+		}
+		return err
+	})
+	return heads, err
+}
+
 // PutMessages implements store.Mailboxes.
 func (s *Store) PutMessages(ctx context.Context, messages []domain.Message) error {
 	return s.write(ctx, "store messages", func(ctx context.Context, q *dbsqlc.Queries) error {
@@ -81,7 +170,7 @@ func (s *Store) Outbox(ctx context.Context, limit int) (messages []domain.Messag
 	err = s.read(ctx, "outbox", func(ctx context.Context, q *dbsqlc.Queries) error {
 		rows, err := q.ListOutbox(ctx, int64(limit))
 		for i := range rows {
-			messages = append(messages, messageOf(dbsqlc.PlMailboxMessage(rows[i])))
+			messages = append(messages, outboxOf(rows[i]))
 		}
 		return err
 	})

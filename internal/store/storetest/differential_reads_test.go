@@ -1,6 +1,7 @@
 package storetest_test
 
 import (
+	"maps"
 	"slices"
 	"time"
 
@@ -107,6 +108,9 @@ func (d *differential) compareOne(pool domain.PoolID) {
 			f.Since = d.clock.Now().Add(-time.Duration(d.rand.IntN(600)) * time.Second)
 		}
 		same(d, func(s store.Store) ([]domain.Message, error) { return s.Messages(ctx, f) })
+		same(d, func(s store.Store) ([]store.Posted, error) {
+			return s.PostedMessages(ctx, store.PostedFilter{Cursor: domain.Cursor{domain.Source(pool): int64(job)}, MaxPayload: 20, Limit: f.Limit})
+		})
 	default:
 		no := int64(d.rand.IntN(d.turnNo + 1))
 		same(d, func(s store.Store) (bool, error) { return s.TurnCommitted(ctx, pool, no, "turn-1") })
@@ -177,6 +181,24 @@ func (d *differential) deliver() {
 	}
 }
 
+// acknowledge acknowledges some of a mailbox through one of its keys.
+func (d *differential) acknowledge() {
+	ctx, now := d.t.Context(), d.clock.Now()
+	f := store.MailboxFilter{Tenant: oneOf(d.rand, tenants), UserID: oneOf(d.rand, users), AllUsers: d.rand.IntN(3) == 0}
+	if d.rand.IntN(2) == 0 {
+		f.SessionID = new(oneOf(d.rand, []string{"", "s1", "s2"}))
+	}
+	if d.rand.IntN(3) == 0 {
+		f.Since = now.Add(-time.Duration(d.rand.IntN(600)) * time.Second)
+	}
+	heads := same(d, func(s store.Store) (domain.Cursor, error) { return s.MessageHeads(ctx) })
+	upTo := domain.Cursor{}
+	for _, source := range slices.Sorted(maps.Keys(heads)) { // in order, so that a seed tells the run
+		upTo[source] = heads[source] - int64(d.rand.IntN(4))
+	}
+	same(d, func(s store.Store) (int64, error) { return s.Acknowledge(ctx, f, upTo, now) })
+}
+
 // localized returns the pool with the model's backends named as those of backend:
 // its own, and another one.
 func localized(p domain.Pool, backend domain.Backend) domain.Pool {
@@ -236,6 +258,8 @@ func tidy(s store.Store, v any) any {
 		}
 		return slices.Concat(v)
 	case []domain.Message:
+		return slices.Concat(v)
+	case []store.Posted:
 		return slices.Concat(v)
 	case domain.Task:
 		return tidyTask(v)

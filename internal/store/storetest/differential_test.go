@@ -105,6 +105,7 @@ func (d *differential) run(n int) {
 		case 2:
 			d.op++
 			d.deliver()
+			d.acknowledge()
 		case 3:
 			d.op++
 			d.refuse()

@@ -244,14 +244,72 @@ func (m *Model) Messages(_ context.Context, f store.MailboxFilter) ([]domain.Mes
 	streams := make(map[domain.Source][]domain.Message)
 	for source, messages := range m.messages {
 		for _, msg := range messages {
-			box := msg.Mailbox
-			mine := f.AllUsers || f.UserID != "" && box.UserID == f.UserID && (f.SessionID == nil || box.SessionID == *f.SessionID)
-			if box.Tenant == f.Tenant && mine && !msg.CreatedAt.Before(f.Since) && msg.Seq > f.Cursor[source] {
+			if msg.AckedAt == nil && isFor(&msg, &f) && msg.Seq > f.Cursor[source] {
 				streams[source] = append(streams[source], msg)
 			}
 		}
 	}
 	return mergeStreams(streams, f.Limit, func(msg *domain.Message) time.Time { return msg.CreatedAt }), nil
+}
+
+// isFor reports whether the message is of the mailbox and the time of f.
+func isFor(msg *domain.Message, f *store.MailboxFilter) bool {
+	box := msg.Mailbox
+	mine := f.AllUsers || f.UserID != "" && box.UserID == f.UserID && (f.SessionID == nil || box.SessionID == *f.SessionID)
+	return box.Tenant == f.Tenant && mine && !msg.CreatedAt.Before(f.Since)
+}
+
+// Acknowledge implements store.Mailboxes.
+func (m *Model) Acknowledge(_ context.Context, f store.MailboxFilter, upTo domain.Cursor, now time.Time) (int64, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	f.Since = f.Since.Truncate(time.Microsecond)
+	at := m.clock(now)
+	var n int64
+	for source, messages := range m.messages {
+		messages = slices.Clone(messages)
+		for i := range messages {
+			if msg := &messages[i]; msg.AckedAt == nil && isFor(msg, &f) && msg.Seq <= upTo[source] {
+				msg.AckedAt = &at
+				n++
+			}
+		}
+		m.messages[source] = messages
+	}
+	return n, nil
+}
+
+// PostedMessages implements store.Mailboxes.
+func (m *Model) PostedMessages(_ context.Context, f store.PostedFilter) ([]store.Posted, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	streams := make(map[domain.Source][]store.Posted)
+	for source, messages := range m.messages {
+		for _, msg := range messages {
+			if f.Source != "" && f.Source != source || msg.Seq <= f.Cursor[source] {
+				continue
+			}
+			posted := store.Posted{Message: msg}
+			if len(msg.Payload) > f.MaxPayload {
+				posted.Payload, posted.Cut = nil, true
+			}
+			streams[source] = append(streams[source], posted)
+		}
+	}
+	return mergeStreams(streams, f.Limit, func(p *store.Posted) time.Time { return p.CreatedAt }), nil
+}
+
+// MessageHeads implements store.Mailboxes.
+func (m *Model) MessageHeads(context.Context) (domain.Cursor, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	heads := domain.Cursor{}
+	for source, messages := range m.messages {
+		if len(messages) > 0 {
+			heads[source] = messages[len(messages)-1].Seq
+		}
+	}
+	return heads, nil
 }
 
 // PutMessages implements store.Mailboxes.

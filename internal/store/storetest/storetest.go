@@ -71,6 +71,7 @@ func Run(t *testing.T, open Open, traits ...Trait) {
 		{"Tasks", taskTests},
 		{"Audit", auditTests},
 		{"Mailbox", mailboxTests},
+		{"Acknowledge", acknowledgeTests},
 		{"Workers", workerTests},
 		{"Concurrency", concurrencyTests},
 	} {

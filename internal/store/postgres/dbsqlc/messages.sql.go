@@ -11,6 +11,95 @@ import (
 	"github.com/jackc/pgx/v5/pgtype"
 )
 
+const ackMessagesOfTenant = `-- name: AckMessagesOfTenant :execrows
+WITH mine AS (
+    SELECT i.source, i.seq
+    FROM (SELECT unnest($2::text[]) AS source, unnest($3::bigint[]) AS seq) AS c
+    JOIN pl_mailbox_messages AS i ON i.source = c.source AND i.seq <= c.seq
+    WHERE i.tenant = $4 AND i.created_at >= $5 AND i.acked_at IS NULL
+    ORDER BY i.source, i.seq
+    LIMIT $6
+    FOR NO KEY UPDATE OF i
+)
+UPDATE pl_mailbox_messages AS m SET acked_at = coalesce($1::timestamptz, clock_timestamp())
+FROM mine
+WHERE m.source = mine.source AND m.seq = mine.seq AND m.acked_at IS NULL
+`
+
+type AckMessagesOfTenantParams struct {
+	Now           pgtype.Timestamptz
+	CursorSources []string
+	CursorSeqs    []int64
+	Tenant        string
+	Since         pgtype.Timestamptz
+	MaxRows       int32
+}
+
+// Some of what a read up to the cursor would have returned. Locked in the order of the
+// key, so that who acknowledges the same messages through another key waits its turn.
+func (q *Queries) AckMessagesOfTenant(ctx context.Context, arg AckMessagesOfTenantParams) (int64, error) {
+	result, err := q.db.Exec(ctx, ackMessagesOfTenant,
+		arg.Now,
+		arg.CursorSources,
+		arg.CursorSeqs,
+		arg.Tenant,
+		arg.Since,
+		arg.MaxRows,
+	)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}
+
+const ackMessagesOfUser = `-- name: AckMessagesOfUser :execrows
+WITH mine AS (
+    SELECT i.source, i.seq
+    FROM (SELECT unnest($2::text[]) AS source, unnest($3::bigint[]) AS seq) AS c
+    JOIN pl_mailbox_messages AS i ON i.source = c.source AND i.seq <= c.seq
+    WHERE i.tenant = $4 AND i.user_id = $5 AND i.user_id <> ''
+      AND ($6::boolean OR i.session_id = $7)
+      AND i.created_at >= $8 AND i.acked_at IS NULL
+    ORDER BY i.source, i.seq
+    LIMIT $9
+    FOR NO KEY UPDATE OF i
+)
+UPDATE pl_mailbox_messages AS m SET acked_at = coalesce($1::timestamptz, clock_timestamp())
+FROM mine
+WHERE m.source = mine.source AND m.seq = mine.seq AND m.acked_at IS NULL
+`
+
+type AckMessagesOfUserParams struct {
+	Now           pgtype.Timestamptz
+	CursorSources []string
+	CursorSeqs    []int64
+	Tenant        string
+	UserID        string
+	AnySession    bool
+	SessionID     string
+	Since         pgtype.Timestamptz
+	MaxRows       int32
+}
+
+// The same for one user, all sessions or one.
+func (q *Queries) AckMessagesOfUser(ctx context.Context, arg AckMessagesOfUserParams) (int64, error) {
+	result, err := q.db.Exec(ctx, ackMessagesOfUser,
+		arg.Now,
+		arg.CursorSources,
+		arg.CursorSeqs,
+		arg.Tenant,
+		arg.UserID,
+		arg.AnySession,
+		arg.SessionID,
+		arg.Since,
+		arg.MaxRows,
+	)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}
+
 const insertMessages = `-- name: InsertMessages :exec
 INSERT INTO pl_mailbox_messages (
     source, seq, tenant, user_id, session_id, pool_id, task_id, job_id, submission,
@@ -74,17 +163,50 @@ func (q *Queries) InsertMessages(ctx context.Context, arg InsertMessagesParams) 
 	return err
 }
 
+const messageHeads = `-- name: MessageHeads :many
+SELECT s.source, m.seq
+FROM pl_sources AS s
+CROSS JOIN LATERAL (
+    SELECT i.seq FROM pl_mailbox_messages AS i WHERE i.source = s.source ORDER BY i.seq DESC LIMIT 1
+) AS m
+`
+
+type MessageHeadsRow struct {
+	Source string
+	Seq    int64
+}
+
+func (q *Queries) MessageHeads(ctx context.Context) ([]MessageHeadsRow, error) {
+	rows, err := q.db.Query(ctx, messageHeads)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []MessageHeadsRow
+	for rows.Next() {
+		var i MessageHeadsRow
+		if err := rows.Scan(&i.Source, &i.Seq); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const messagesOfTenant = `-- name: MessagesOfTenant :many
-SELECT m.source, m.seq, m.tenant, m.user_id, m.session_id, m.pool_id, m.task_id, m.job_id, m.submission, m.status, m.reason_code, m.reason, m.payload, m.created_at
+SELECT m.source, m.seq, m.tenant, m.user_id, m.session_id, m.pool_id, m.task_id, m.job_id, m.submission, m.status, m.reason_code, m.reason, m.payload, m.created_at, m.acked_at
 FROM pl_sources AS s
 LEFT JOIN (SELECT unnest($1::text[]) AS source, unnest($2::bigint[]) AS seq) AS c ON c.source = s.source
 CROSS JOIN LATERAL (
     SELECT (CASE WHEN $3::timestamptz = '-infinity' THEN 1 ELSE pl_first_message_seq(s.source, $3) END)::bigint AS seq
 ) AS f
 CROSS JOIN LATERAL (
-    SELECT i.source, i.seq, i.tenant, i.user_id, i.session_id, i.pool_id, i.task_id, i.job_id, i.submission, i.status, i.reason_code, i.reason, i.payload, i.created_at FROM pl_mailbox_messages AS i
+    SELECT i.source, i.seq, i.tenant, i.user_id, i.session_id, i.pool_id, i.task_id, i.job_id, i.submission, i.status, i.reason_code, i.reason, i.payload, i.created_at, i.acked_at FROM pl_mailbox_messages AS i
     WHERE i.tenant = $4 AND i.source = s.source AND i.seq > coalesce(c.seq, 0) AND i.seq >= f.seq
-      AND i.created_at >= $3
+      AND i.created_at >= $3 AND i.acked_at IS NULL
     ORDER BY i.seq
     LIMIT $5
 ) AS m
@@ -132,6 +254,7 @@ func (q *Queries) MessagesOfTenant(ctx context.Context, arg MessagesOfTenantPara
 			&i.Reason,
 			&i.Payload,
 			&i.CreatedAt,
+			&i.AckedAt,
 		); err != nil {
 			return nil, err
 		}
@@ -144,18 +267,18 @@ func (q *Queries) MessagesOfTenant(ctx context.Context, arg MessagesOfTenantPara
 }
 
 const messagesOfUser = `-- name: MessagesOfUser :many
-SELECT m.source, m.seq, m.tenant, m.user_id, m.session_id, m.pool_id, m.task_id, m.job_id, m.submission, m.status, m.reason_code, m.reason, m.payload, m.created_at
+SELECT m.source, m.seq, m.tenant, m.user_id, m.session_id, m.pool_id, m.task_id, m.job_id, m.submission, m.status, m.reason_code, m.reason, m.payload, m.created_at, m.acked_at
 FROM pl_sources AS s
 LEFT JOIN (SELECT unnest($1::text[]) AS source, unnest($2::bigint[]) AS seq) AS c ON c.source = s.source
 CROSS JOIN LATERAL (
     SELECT (CASE WHEN $3::timestamptz = '-infinity' THEN 1 ELSE pl_first_message_seq(s.source, $3) END)::bigint AS seq
 ) AS f
 CROSS JOIN LATERAL (
-    SELECT i.source, i.seq, i.tenant, i.user_id, i.session_id, i.pool_id, i.task_id, i.job_id, i.submission, i.status, i.reason_code, i.reason, i.payload, i.created_at FROM pl_mailbox_messages AS i
+    SELECT i.source, i.seq, i.tenant, i.user_id, i.session_id, i.pool_id, i.task_id, i.job_id, i.submission, i.status, i.reason_code, i.reason, i.payload, i.created_at, i.acked_at FROM pl_mailbox_messages AS i
     WHERE i.tenant = $4 AND i.user_id = $5 AND i.user_id <> ''
       AND i.source = s.source AND i.seq > coalesce(c.seq, 0) AND i.seq >= f.seq
       AND ($6::boolean OR i.session_id = $7)
-      AND i.created_at >= $3
+      AND i.created_at >= $3 AND i.acked_at IS NULL
     ORDER BY i.seq
     LIMIT $8
 ) AS m
@@ -208,6 +331,99 @@ func (q *Queries) MessagesOfUser(ctx context.Context, arg MessagesOfUserParams) 
 			&i.Reason,
 			&i.Payload,
 			&i.CreatedAt,
+			&i.AckedAt,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const postedMessages = `-- name: PostedMessages :many
+SELECT m.source, m.seq, m.tenant, m.user_id, m.session_id, m.pool_id, m.task_id, m.job_id, m.submission,
+       m.status, m.reason_code, m.reason, m.payload, m.created_at, m.acked_at, m.cut
+FROM pl_sources AS s
+LEFT JOIN (SELECT unnest($1::text[]) AS source, unnest($2::bigint[]) AS seq) AS c ON c.source = s.source
+CROSS JOIN LATERAL (
+    SELECT i.source, i.seq, i.tenant, i.user_id, i.session_id, i.pool_id, i.task_id, i.job_id, i.submission,
+           i.status, i.reason_code, i.reason, i.created_at, i.acked_at,
+           (CASE WHEN octet_length(i.payload) <= $3::integer THEN i.payload ELSE '' END)::text AS payload,
+           coalesce(octet_length(i.payload) > $3::integer, false)::boolean AS cut
+    FROM pl_mailbox_messages AS i
+    WHERE i.source = s.source AND i.seq > coalesce(c.seq, 0)
+    ORDER BY i.seq
+    LIMIT $4
+) AS m
+WHERE $5::text = '' OR s.source = $5
+ORDER BY m.created_at, m.source, m.seq
+LIMIT $4
+`
+
+type PostedMessagesParams struct {
+	CursorSources []string
+	CursorSeqs    []int64
+	MaxPayload    int32
+	MaxRows       int32
+	Source        string
+}
+
+type PostedMessagesRow struct {
+	Source     string
+	Seq        int64
+	Tenant     string
+	UserID     string
+	SessionID  string
+	PoolID     string
+	TaskID     string
+	JobID      int64
+	Submission int32
+	Status     string
+	ReasonCode string
+	Reason     string
+	Payload    string
+	CreatedAt  pgtype.Timestamptz
+	AckedAt    pgtype.Timestamptz
+	Cut        bool
+}
+
+// Of every mailbox, by the primary key. Long payloads stay where they are (the length of
+// a stored text is known without reading it).
+func (q *Queries) PostedMessages(ctx context.Context, arg PostedMessagesParams) ([]PostedMessagesRow, error) {
+	rows, err := q.db.Query(ctx, postedMessages,
+		arg.CursorSources,
+		arg.CursorSeqs,
+		arg.MaxPayload,
+		arg.MaxRows,
+		arg.Source,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []PostedMessagesRow
+	for rows.Next() {
+		var i PostedMessagesRow
+		if err := rows.Scan(
+			&i.Source,
+			&i.Seq,
+			&i.Tenant,
+			&i.UserID,
+			&i.SessionID,
+			&i.PoolID,
+			&i.TaskID,
+			&i.JobID,
+			&i.Submission,
+			&i.Status,
+			&i.ReasonCode,
+			&i.Reason,
+			&i.Payload,
+			&i.CreatedAt,
+			&i.AckedAt,
+			&i.Cut,
 		); err != nil {
 			return nil, err
 		}

@@ -144,6 +144,7 @@ type PlMailboxMessage struct {
 	Reason     string
 	Payload    *string
 	CreatedAt  pgtype.Timestamptz
+	AckedAt    pgtype.Timestamptz
 }
 
 type PlOccupancy struct {

@@ -24,6 +24,12 @@ func New(db DBTX) *Queries {
 func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	q := Queries{db: db}
 	var err error
+	if q.ackMessagesOfTenantStmt, err = db.PrepareContext(ctx, ackMessagesOfTenant); err != nil {
+		return nil, fmt.Errorf("error preparing query AckMessagesOfTenant: %w", err)
+	}
+	if q.ackMessagesOfUserStmt, err = db.PrepareContext(ctx, ackMessagesOfUser); err != nil {
+		return nil, fmt.Errorf("error preparing query AckMessagesOfUser: %w", err)
+	}
 	if q.adjustmentsOfStmt, err = db.PrepareContext(ctx, adjustmentsOf); err != nil {
 		return nil, fmt.Errorf("error preparing query AdjustmentsOf: %w", err)
 	}
@@ -249,6 +255,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.markDeadStmt, err = db.PrepareContext(ctx, markDead); err != nil {
 		return nil, fmt.Errorf("error preparing query MarkDead: %w", err)
 	}
+	if q.messageHeadsStmt, err = db.PrepareContext(ctx, messageHeads); err != nil {
+		return nil, fmt.Errorf("error preparing query MessageHeads: %w", err)
+	}
 	if q.messagesOfTenantStmt, err = db.PrepareContext(ctx, messagesOfTenant); err != nil {
 		return nil, fmt.Errorf("error preparing query MessagesOfTenant: %w", err)
 	}
@@ -296,6 +305,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	}
 	if q.paymentsOfStmt, err = db.PrepareContext(ctx, paymentsOf); err != nil {
 		return nil, fmt.Errorf("error preparing query PaymentsOf: %w", err)
+	}
+	if q.postedMessagesStmt, err = db.PrepareContext(ctx, postedMessages); err != nil {
+		return nil, fmt.Errorf("error preparing query PostedMessages: %w", err)
 	}
 	if q.pruneTurnsStmt, err = db.PrepareContext(ctx, pruneTurns); err != nil {
 		return nil, fmt.Errorf("error preparing query PruneTurns: %w", err)
@@ -392,6 +404,16 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 
 func (q *Queries) Close() error {
 	var err error
+	if q.ackMessagesOfTenantStmt != nil {
+		if cerr := q.ackMessagesOfTenantStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing ackMessagesOfTenantStmt: %w", cerr)
+		}
+	}
+	if q.ackMessagesOfUserStmt != nil {
+		if cerr := q.ackMessagesOfUserStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing ackMessagesOfUserStmt: %w", cerr)
+		}
+	}
 	if q.adjustmentsOfStmt != nil {
 		if cerr := q.adjustmentsOfStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing adjustmentsOfStmt: %w", cerr)
@@ -767,6 +789,11 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing markDeadStmt: %w", cerr)
 		}
 	}
+	if q.messageHeadsStmt != nil {
+		if cerr := q.messageHeadsStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing messageHeadsStmt: %w", cerr)
+		}
+	}
 	if q.messagesOfTenantStmt != nil {
 		if cerr := q.messagesOfTenantStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing messagesOfTenantStmt: %w", cerr)
@@ -845,6 +872,11 @@ func (q *Queries) Close() error {
 	if q.paymentsOfStmt != nil {
 		if cerr := q.paymentsOfStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing paymentsOfStmt: %w", cerr)
+		}
+	}
+	if q.postedMessagesStmt != nil {
+		if cerr := q.postedMessagesStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing postedMessagesStmt: %w", cerr)
 		}
 	}
 	if q.pruneTurnsStmt != nil {
@@ -1036,6 +1068,8 @@ func (q *Queries) queryRow(ctx context.Context, stmt *sql.Stmt, query string, ar
 type Queries struct {
 	db                        DBTX
 	tx                        *sql.Tx
+	ackMessagesOfTenantStmt   *sql.Stmt
+	ackMessagesOfUserStmt     *sql.Stmt
 	adjustmentsOfStmt         *sql.Stmt
 	allSpotsStmt              *sql.Stmt
 	bookableSpotStmt          *sql.Stmt
@@ -1111,6 +1145,7 @@ type Queries struct {
 	listWorkersStmt           *sql.Stmt
 	markAllDeadStmt           *sql.Stmt
 	markDeadStmt              *sql.Stmt
+	messageHeadsStmt          *sql.Stmt
 	messagesOfTenantStmt      *sql.Stmt
 	messagesOfUserStmt        *sql.Stmt
 	nextDeadlineStmt          *sql.Stmt
@@ -1127,6 +1162,7 @@ type Queries struct {
 	orphanJobsStmt            *sql.Stmt
 	payloadsStmt              *sql.Stmt
 	paymentsOfStmt            *sql.Stmt
+	postedMessagesStmt        *sql.Stmt
 	pruneTurnsStmt            *sql.Stmt
 	putMessageStmt            *sql.Stmt
 	putReservationSpotsStmt   *sql.Stmt
@@ -1163,6 +1199,8 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 	return &Queries{
 		db:                        tx,
 		tx:                        tx,
+		ackMessagesOfTenantStmt:   q.ackMessagesOfTenantStmt,
+		ackMessagesOfUserStmt:     q.ackMessagesOfUserStmt,
 		adjustmentsOfStmt:         q.adjustmentsOfStmt,
 		allSpotsStmt:              q.allSpotsStmt,
 		bookableSpotStmt:          q.bookableSpotStmt,
@@ -1238,6 +1276,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		listWorkersStmt:           q.listWorkersStmt,
 		markAllDeadStmt:           q.markAllDeadStmt,
 		markDeadStmt:              q.markDeadStmt,
+		messageHeadsStmt:          q.messageHeadsStmt,
 		messagesOfTenantStmt:      q.messagesOfTenantStmt,
 		messagesOfUserStmt:        q.messagesOfUserStmt,
 		nextDeadlineStmt:          q.nextDeadlineStmt,
@@ -1254,6 +1293,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		orphanJobsStmt:            q.orphanJobsStmt,
 		payloadsStmt:              q.payloadsStmt,
 		paymentsOfStmt:            q.paymentsOfStmt,
+		postedMessagesStmt:        q.postedMessagesStmt,
 		pruneTurnsStmt:            q.pruneTurnsStmt,
 		putMessageStmt:            q.putMessageStmt,
 		putReservationSpotsStmt:   q.putReservationSpotsStmt,

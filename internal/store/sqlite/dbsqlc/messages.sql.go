@@ -9,6 +9,84 @@ import (
 	"context"
 )
 
+const ackMessagesOfTenant = `-- name: AckMessagesOfTenant :execrows
+UPDATE pl_mailbox_messages SET acked_at = CAST(?1 AS INTEGER)
+WHERE pl_mailbox_messages.source = ?2 AND pl_mailbox_messages.seq IN (
+    SELECT m.seq FROM pl_mailbox_messages AS m
+    WHERE m.tenant = ?3 AND m.source = ?2 AND m.seq <= ?4
+      AND m.created_at >= ?5 AND m.acked_at IS NULL
+    ORDER BY m.seq
+    LIMIT CAST(?6 AS INTEGER))
+`
+
+type AckMessagesOfTenantParams struct {
+	Now     int64
+	Source  string
+	Tenant  string
+	UpTo    int64
+	Since   int64
+	MaxRows int64
+}
+
+// Of one source, some of what a read up to the cursor would have returned.
+func (q *Queries) AckMessagesOfTenant(ctx context.Context, arg AckMessagesOfTenantParams) (int64, error) {
+	result, err := q.exec(ctx, q.ackMessagesOfTenantStmt, ackMessagesOfTenant,
+		arg.Now,
+		arg.Source,
+		arg.Tenant,
+		arg.UpTo,
+		arg.Since,
+		arg.MaxRows,
+	)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
+}
+
+const ackMessagesOfUser = `-- name: AckMessagesOfUser :execrows
+UPDATE pl_mailbox_messages SET acked_at = CAST(?1 AS INTEGER)
+WHERE pl_mailbox_messages.source = ?2 AND pl_mailbox_messages.seq IN (
+    SELECT m.seq FROM pl_mailbox_messages AS m
+    WHERE m.tenant = ?3 AND m.user_id = ?4 AND m.user_id <> ''
+      AND m.source = ?2 AND m.seq <= ?5
+      AND (CAST(?6 AS INTEGER) = 1 OR m.session_id = ?7)
+      AND m.created_at >= ?8 AND m.acked_at IS NULL
+    ORDER BY m.seq
+    LIMIT CAST(?9 AS INTEGER))
+`
+
+type AckMessagesOfUserParams struct {
+	Now        int64
+	Source     string
+	Tenant     string
+	UserID     string
+	UpTo       int64
+	AnySession int64
+	SessionID  string
+	Since      int64
+	MaxRows    int64
+}
+
+// any_session 1: of all sessions of the user.
+func (q *Queries) AckMessagesOfUser(ctx context.Context, arg AckMessagesOfUserParams) (int64, error) {
+	result, err := q.exec(ctx, q.ackMessagesOfUserStmt, ackMessagesOfUser,
+		arg.Now,
+		arg.Source,
+		arg.Tenant,
+		arg.UserID,
+		arg.UpTo,
+		arg.AnySession,
+		arg.SessionID,
+		arg.Since,
+		arg.MaxRows,
+	)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
+}
+
 const insertMessage = `-- name: InsertMessage :exec
 INSERT INTO pl_mailbox_messages (
     source, seq, tenant, user_id, session_id, pool_id, task_id, job_id, submission,
@@ -53,10 +131,44 @@ func (q *Queries) InsertMessage(ctx context.Context, arg InsertMessageParams) er
 	return err
 }
 
+const messageHeads = `-- name: MessageHeads :many
+SELECT s.source, CAST((SELECT max(m.seq) FROM pl_mailbox_messages AS m WHERE m.source = s.source) AS INTEGER) AS seq
+FROM pl_sources AS s
+WHERE EXISTS (SELECT 1 FROM pl_mailbox_messages AS m WHERE m.source = s.source)
+`
+
+type MessageHeadsRow struct {
+	Source string
+	Seq    int64
+}
+
+func (q *Queries) MessageHeads(ctx context.Context) ([]MessageHeadsRow, error) {
+	rows, err := q.query(ctx, q.messageHeadsStmt, messageHeads)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []MessageHeadsRow
+	for rows.Next() {
+		var i MessageHeadsRow
+		if err := rows.Scan(&i.Source, &i.Seq); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const messagesOfTenant = `-- name: MessagesOfTenant :many
-SELECT m.source, m.seq, m.tenant, m.user_id, m.session_id, m.pool_id, m.task_id, m.job_id, m.submission, m.status, m.reason_code, m.reason, m.payload, m.created_at FROM pl_mailbox_messages AS m
+SELECT m.source, m.seq, m.tenant, m.user_id, m.session_id, m.pool_id, m.task_id, m.job_id, m.submission, m.status, m.reason_code, m.reason, m.payload, m.created_at, m.acked_at FROM pl_mailbox_messages AS m
 WHERE m.tenant = ?1 AND m.source = ?2 AND m.seq > ?3
-  AND m.created_at >= ?4
+  AND m.created_at >= ?4 AND m.acked_at IS NULL
 ORDER BY m.seq
 LIMIT CAST(?5 AS INTEGER)
 `
@@ -100,6 +212,7 @@ func (q *Queries) MessagesOfTenant(ctx context.Context, arg MessagesOfTenantPara
 			&i.Reason,
 			&i.Payload,
 			&i.CreatedAt,
+			&i.AckedAt,
 		); err != nil {
 			return nil, err
 		}
@@ -115,11 +228,11 @@ func (q *Queries) MessagesOfTenant(ctx context.Context, arg MessagesOfTenantPara
 }
 
 const messagesOfUser = `-- name: MessagesOfUser :many
-SELECT m.source, m.seq, m.tenant, m.user_id, m.session_id, m.pool_id, m.task_id, m.job_id, m.submission, m.status, m.reason_code, m.reason, m.payload, m.created_at FROM pl_mailbox_messages AS m
+SELECT m.source, m.seq, m.tenant, m.user_id, m.session_id, m.pool_id, m.task_id, m.job_id, m.submission, m.status, m.reason_code, m.reason, m.payload, m.created_at, m.acked_at FROM pl_mailbox_messages AS m
 WHERE m.tenant = ?1 AND m.user_id = ?2 AND m.user_id <> ''
   AND m.source = ?3 AND m.seq > ?4
   AND (CAST(?5 AS INTEGER) = 1 OR m.session_id = ?6)
-  AND m.created_at >= ?7
+  AND m.created_at >= ?7 AND m.acked_at IS NULL
 ORDER BY m.seq
 LIMIT CAST(?8 AS INTEGER)
 `
@@ -169,6 +282,90 @@ func (q *Queries) MessagesOfUser(ctx context.Context, arg MessagesOfUserParams) 
 			&i.Reason,
 			&i.Payload,
 			&i.CreatedAt,
+			&i.AckedAt,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const postedMessages = `-- name: PostedMessages :many
+SELECT m.source, m.seq, m.tenant, m.user_id, m.session_id, m.pool_id, m.task_id, m.job_id, m.submission,
+       m.status, m.reason_code, m.reason, m.created_at, m.acked_at,
+       CAST(CASE WHEN octet_length(m.payload) <= CAST(?1 AS INTEGER) THEN m.payload ELSE '' END AS TEXT) AS payload,
+       CAST(coalesce(octet_length(m.payload) > CAST(?1 AS INTEGER), 0) AS INTEGER) AS cut
+FROM pl_mailbox_messages AS m
+WHERE m.source = ?2 AND m.seq > ?3
+ORDER BY m.seq
+LIMIT CAST(?4 AS INTEGER)
+`
+
+type PostedMessagesParams struct {
+	MaxPayload int64
+	Source     string
+	After      int64
+	MaxRows    int64
+}
+
+type PostedMessagesRow struct {
+	Source     string
+	Seq        int64
+	Tenant     string
+	UserID     string
+	SessionID  string
+	PoolID     string
+	TaskID     string
+	JobID      int64
+	Submission int64
+	Status     string
+	ReasonCode string
+	Reason     string
+	CreatedAt  int64
+	AckedAt    *int64
+	Payload    string
+	Cut        int64
+}
+
+// Of one source; readers merge. Long payloads stay where they are.
+func (q *Queries) PostedMessages(ctx context.Context, arg PostedMessagesParams) ([]PostedMessagesRow, error) {
+	rows, err := q.query(ctx, q.postedMessagesStmt, postedMessages,
+		arg.MaxPayload,
+		arg.Source,
+		arg.After,
+		arg.MaxRows,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []PostedMessagesRow
+	for rows.Next() {
+		var i PostedMessagesRow
+		if err := rows.Scan(
+			&i.Source,
+			&i.Seq,
+			&i.Tenant,
+			&i.UserID,
+			&i.SessionID,
+			&i.PoolID,
+			&i.TaskID,
+			&i.JobID,
+			&i.Submission,
+			&i.Status,
+			&i.ReasonCode,
+			&i.Reason,
+			&i.CreatedAt,
+			&i.AckedAt,
+			&i.Payload,
+			&i.Cut,
 		); err != nil {
 			return nil, err
 		}

@@ -89,6 +89,7 @@ type PlMailboxMessage struct {
 	Reason     string
 	Payload    *string
 	CreatedAt  int64
+	AckedAt    *int64
 }
 
 type PlOccupancy struct {
