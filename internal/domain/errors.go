@@ -25,7 +25,10 @@ const (
 	CodePoolDisabled    Code = "pool_disabled"
 	CodeTaskFinal       Code = "task_final" // the task is already terminal
 	CodeConflict        Code = "conflict"
-	CodeUnavailable     Code = "unavailable" // the backend does not answer now; try again
+	CodePoolNotWeb      Code = "pool_not_web"    // the pool's tasks are not leased over HTTP
+	CodeLeaseLost       Code = "lease_lost"      // the attempt has ended, or somebody else has it
+	CodeUnknownLease    Code = "lease_not_found" // no such lease was given out
+	CodeUnavailable     Code = "unavailable"     // the backend does not answer now; try again
 	CodeTooLarge        Code = "too_large"
 	CodeUnsupported     Code = "unsupported_media_type"
 	CodeInternal        Code = "internal"

@@ -22,6 +22,9 @@ func (t *turn) cancel(c *Cancel) Answer {
 		}
 		t.move(r, record{kind: domain.EventCancel, actor: c.Actor}, func(task *domain.Task) { task.CancelAsked = t.at })
 		t.stopping = append(t.stopping, *r.t)
+		if r.t.Holder.Leased() {
+			t.leasesAsked = append(t.leasesAsked, r.t.JobID)
+		}
 	}
 	return Answer{Task: r.t}
 }

@@ -22,6 +22,9 @@
 // task it has read, so that every pass is counted; Decisions.Again asks for the next
 // page.
 //
-// Non-goals: timeouts of attempts (who runs an attempt ends it), leases of web
-// pools (the lease is the start; Turn starts nothing there), and estimates.
+// In a web pool the lease is the start: tasks start, in the same order, only as far as
+// there are lessees to take them.
+//
+// Non-goals: timeouts of attempts (who runs an attempt ends it, or the end of its
+// lease does), and estimates.
 package plan

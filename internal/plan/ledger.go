@@ -31,6 +31,9 @@ type ledger struct {
 	ended     []*row
 	riverDone []int64
 
+	unleased    []domain.JobID // whose lease has ended
+	leasesAsked []domain.JobID // whose lease must know of a cancellation
+
 	poolSubject string
 }
 
@@ -148,6 +151,9 @@ func (l *ledger) move(r *row, rec record, change func(t *domain.Task)) {
 	if from == domain.StatusRunning && t.Status != domain.StatusRunning {
 		if t.RiverJobID != 0 {
 			l.riverDone = append(l.riverDone, t.RiverJobID)
+		}
+		if t.Holder.Leased() {
+			l.unleased = append(l.unleased, t.JobID)
 		}
 		t.RiverJobID, t.Holder = 0, ""
 	}

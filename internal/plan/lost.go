@@ -21,6 +21,11 @@ func (t *turn) lose(l *Lost) Answer {
 		return Answer{Task: r.t, Err: domain.Errorf(domain.CodeConflict,
 			"attempt %d of task %q is held by %q, not by %q", l.Ref.Attempt, r.t.TaskID, r.t.Holder, l.Holder)}
 	}
+	if r.t.Holder.Leased() {
+		if answer, done := t.expireLease(r, l); done {
+			return answer
+		}
+	}
 	reason := l.Reason
 	if reason.Code == "" {
 		reason.Code = domain.ReasonWorkerLost

@@ -24,6 +24,9 @@ func (t *turn) settle(s *Settle) Answer {
 		})
 		return Answer{Task: r.t, Err: notLive(r.t, s.Ref, "its result was refused")}
 	}
+	if s.Lease != "" && t.snap.Leases[s.Ref.JobID].ID != s.Lease {
+		return unknownLease()
+	}
 	if r.t.RiverJobID == 0 {
 		r.t.RiverJobID = s.RiverJobID
 	}

@@ -15,7 +15,7 @@ import (
 // task that cannot start and finds no room in the queue holds up nobody: it is about
 // to be rejected.
 func (t *turn) start(arrivals []arrival) {
-	if !t.mayStart() || t.free() <= 0 {
+	if !t.mayStart() || t.free() <= 0 || t.unwanted() {
 		return
 	}
 	if t.snap.CandidatesCut && (len(t.snap.Candidates) == 0 || len(t.relane) > 0) {
@@ -29,7 +29,7 @@ func (t *turn) start(arrivals []arrival) {
 	t.line()
 	p := pass{turn: t, unseen: t.cutLanes(), heads: Overtaking[domain.Priority, *row]{Max: t.pool.MaxOvertakes}}
 	for _, r := range t.queue {
-		if t.free() <= 0 || p.heads.AnySaturated() || r.t.Priority < p.floor {
+		if t.free() <= 0 || t.unwanted() || p.heads.AnySaturated() || r.t.Priority < p.floor {
 			return
 		}
 		unseen, cut := p.unseen[r.t.Lane]
@@ -57,8 +57,7 @@ func (t *turn) start(arrivals []arrival) {
 // mayStart reports whether starting is this turn's business at all. A pool without
 // capacity keeps its queue: zero is how operators pause it.
 func (t *turn) mayStart() bool {
-	return !t.req.NoStart && t.pool.State != domain.PoolDisabled &&
-		t.pool.Runtime != domain.RuntimeWeb && t.pool.MaxUnits > 0
+	return !t.req.NoStart && t.pool.State != domain.PoolDisabled && t.pool.MaxUnits > 0
 }
 
 // free returns the units that may be taken; negative after the pool has shrunk.
@@ -153,8 +152,12 @@ func (t *turn) run(r *row) {
 		task.Attempt++
 		task.MaxAttempts = max(task.MaxAttempts, task.Attempt)
 		task.Holder, task.RiverJobID = "", 0
-		if t.pool.Runtime == domain.RuntimeNative {
+		switch t.pool.Runtime {
+		case domain.RuntimeNative:
 			task.Holder = t.req.Worker
+		case domain.RuntimeWeb:
+			task.Holder = t.lend(task)
+		case domain.RuntimeWorker: // who fetches its River job
 		}
 	})
 	if t.pool.Policy == domain.PolicyFair {

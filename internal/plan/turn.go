@@ -17,6 +17,10 @@ type turn struct {
 	entered []*row                 // rows that came into the order in this turn
 	queue   []*row                 // the order, once the start pass has built it
 
+	room   int // tasks that the lessees still take
+	lent   []Lent
+	leased []domain.Lease
+
 	stopping []domain.Task
 	started  []*row
 	changed  bool            // the pool row
@@ -58,7 +62,9 @@ func Turn(snap Snapshot, req *Requests) Decisions {
 	for i := range req.Changes {
 		a.Changes[i] = t.change(&req.Changes[i])
 	}
+	t.openLeases()
 	t.submit(a.Submits)
+	a.Lessees = t.lent
 	return t.decisions(a)
 }
 
@@ -78,6 +84,7 @@ func (t *turn) decisions(a Answers) Decisions {
 		Changed:  t.changes(),
 	}
 	d.RiverDone = t.riverDone
+	d.Leased, d.Unleased, d.LeasesAsked = t.leased, t.unleased, t.leasesAsked
 	if t.changed {
 		pool := t.pool
 		d.Pool = &pool

@@ -19,6 +19,9 @@ type Snapshot struct {
 	Known map[domain.TaskID]domain.Task
 	// Held is every row that a settlement or a loss names, by job id.
 	Held map[domain.JobID]domain.Task
+	// Leases is every lease that a settlement or a loss names by its job, and that is
+	// there.
+	Leases map[domain.JobID]domain.Lease
 	// Candidates are queued tasks in order (Priority descending, Rank, JobID)
 	// within each lane, the lanes merged in the same order. At most
 	// CandidateLimit of each lane.
@@ -55,12 +58,15 @@ type Requests struct {
 	Cancels []Cancel
 	Changes []PoolChange
 	Submits []Submit
+	// Lessees wait for tasks of a web pool to start, first come, first served. They come
+	// again with every turn until they get some, and do not count as requests.
+	Lessees []Lessee
 }
 
 // Empty reports whether nothing was asked (the turn only serves timers and starts).
 func (r *Requests) Empty() bool { return r.Len() == 0 }
 
-// Len returns the number of requests.
+// Len returns the number of requests, lessees not counted.
 func (r *Requests) Len() int {
 	return len(r.Settles) + len(r.Losts) + len(r.Forces) + len(r.Cancels) + len(r.Changes) + len(r.Submits)
 }
@@ -97,16 +103,19 @@ const (
 
 // Settle reports the end of an attempt by whoever ran it. It is fenced by Ref.
 type Settle struct {
-	Ref        domain.Ref
-	Units      domain.Units // of the task, so that the read can count on them
-	Verdict    Verdict
+	Ref     domain.Ref
+	Units   domain.Units // of the task, so that the read can count on them
+	Verdict Verdict
+	// Lease is what the attempt was run under, of a web pool; empty: none.
+	Lease      domain.LeaseID
 	Retryable  bool // failed: may be tried again
 	Result     []byte
 	Reason     domain.Reason
 	RiverJobID int64
 }
 
-// Lost reports that the holder of an attempt is gone. Fenced by Ref and Holder.
+// Lost reports that the holder of an attempt is gone. Fenced by Ref and Holder; an
+// attempt under a lease is lost only when that has expired.
 type Lost struct {
 	Ref    domain.Ref
 	Holder domain.WorkerID
@@ -126,6 +135,17 @@ type Force struct {
 type Cancel struct {
 	TaskID domain.TaskID
 	Actor  string
+}
+
+// Lessee is a remote worker that asks for tasks of a web pool. Nothing starts there
+// but for a lessee.
+type Lessee struct {
+	Worker string        // what it calls itself
+	Tasks  int           // it takes at most so many
+	TTL    time.Duration // of its leases
+	// Secret makes the ids of its leases unguessable. It must be random, and new for
+	// every lessee.
+	Secret []byte
 }
 
 // PoolChange is an operator's change of a pool, or a change of its configuration
@@ -155,6 +175,12 @@ type Decisions struct {
 	Stopping  []domain.Task // running tasks whose executor must be told to stop (cancelled or forced)
 	Ended     []domain.Task // tasks that became terminal
 	RiverDone []int64       // River jobs to finalise with this turn
+	// Leased are the leases that began in this turn, Unleased the jobs whose lease ended
+	// before those began, and LeasesAsked the jobs whose lease must know that its task
+	// was asked to stop.
+	Leased      []domain.Lease
+	Unleased    []domain.JobID
+	LeasesAsked []domain.JobID
 	// Again asks for another turn at once: more could start, fall due or rest
 	// than was read or may be written in one.
 	Again bool
@@ -178,6 +204,15 @@ type Answers struct {
 	Cancels []Answer
 	Changes []Answer
 	Submits []Answer
+	Lessees []Lent
+}
+
+// Lent is what one lessee gets: a lease for each task, in the order of starting. Tasks
+// are light unless inserted in the turn. Nothing and no error: nothing could start.
+type Lent struct {
+	Leases []domain.Lease
+	Tasks  []domain.Task
+	Err    *domain.Error // CodePoolNotWeb: the pool's tasks are not leased
 }
 
 // Answer is what one request is told. Err is a *domain.Error or nil. Task is the

@@ -50,6 +50,7 @@ type Store interface {
 	Audit
 	Mailboxes
 	Workers
+	Leases
 
 	// Backend says which it is.
 	Backend() domain.Backend
@@ -265,12 +266,37 @@ type Workers interface {
 	// backend's clock), under a lock that only one process gets at a time (others get
 	// nothing and no error), and returns all dead whose row is still there.
 	Reap(ctx context.Context, ttl time.Duration, now time.Time) ([]Worker, error)
-	// Orphans returns running tasks of the pool whose holder is dead or unknown, by job
-	// id, after exclusive, at most limit; light. For a worker pool the holder is who
+	// Orphans returns running tasks of the pool whose holder is dead or unknown (a remote
+	// worker without a lease), by job id, after exclusive, at most limit; light. For a worker pool the holder is who
 	// attempts the River job; one that nobody has attempted yet is no orphan.
 	Orphans(ctx context.Context, pool domain.PoolID, after domain.JobID, limit int) ([]domain.Task, error)
 	// Forget removes workers that ended on purpose or are dead and hold nothing.
 	Forget(ctx context.Context, id domain.WorkerID) error
+}
+
+// LeaseFilter selects leases of one pool; zero fields do not select.
+type LeaseFilter struct {
+	Pool   domain.PoolID
+	Worker string
+	After  domain.JobID // exclusive
+	Limit  int          // 1–1000
+}
+
+// Leases keeps what remote workers hold. Turns write leases too: granting and ending
+// them is theirs alone.
+type Leases interface {
+	// ExtendLeases is a heartbeat: it moves the expiry of each lease to its TTL after
+	// now (zero: the backend's clock), but not beyond its timeout or, once its task
+	// was asked to stop, one TTL after that. It returns the leases that are there, as
+	// they are then, by pool and job; one that is missing is lost. It waits for no pool's lock. At
+	// most 1,000 ids.
+	ExtendLeases(ctx context.Context, ids []domain.LeaseID, now time.Time) ([]domain.Lease, error)
+	// ExpiredLeases returns leases whose expiry has come at now (zero: the backend's
+	// clock), of all pools, by expiry, pool and job, after exclusive (zero: from the first).
+	// A turn decides what becomes of them.
+	ExpiredLeases(ctx context.Context, after domain.Lease, now time.Time, limit int) ([]domain.Lease, error)
+	// ListLeases returns leases of a pool by job.
+	ListLeases(ctx context.Context, f LeaseFilter) ([]domain.Lease, error)
 }
 
 // Wake is a hint from one process to the others.

@@ -42,13 +42,16 @@ SELECT pg_advisory_xact_lock(@key::bigint);
 -- The pool, its newest turn, and what the statements after this one go by: the clock
 -- (the later of now and the last turn), and how many candidates of each lane could
 -- matter: as many as there are free units, extra being those that this turn may
--- give back, some to look behind a head that does not fit, and one that tells
+-- give back, and no more than the lessees of a web pool want, some to look behind a head that does not fit, and one that tells
 -- whether there are more.
 SELECT sqlc.embed(p), sqlc.embed(t),
        set_config('parkinglot.now', c.now::text, true)::timestamptz AS now,
        set_config('parkinglot.take', (CASE
-           WHEN p.state = 'disabled' OR t.queued = 0 OR p.max_units - t.active_units + sqlc.arg(extra)::bigint <= 0 THEN 0
-           ELSE least(sqlc.arg(candidate_limit)::bigint, p.max_units - t.active_units + sqlc.arg(extra)::bigint
+           WHEN p.state = 'disabled' OR t.queued = 0 OR p.max_units - t.active_units + sqlc.arg(extra)::bigint <= 0
+                OR p.runtime_adapter = 'web' AND sqlc.arg(wanted)::bigint <= 0 THEN 0
+           ELSE least(sqlc.arg(candidate_limit)::bigint,
+                      least(p.max_units - t.active_units + sqlc.arg(extra)::bigint,
+                            CASE WHEN p.runtime_adapter = 'web' THEN sqlc.arg(wanted)::bigint END)
                       + CASE WHEN p.max_overtakes = 0 THEN 0 ELSE p.max_overtakes + 32 END) + 1
        END)::text, true)::bigint AS take,
        (CASE WHEN t.next_due_at <= c.now THEN least(

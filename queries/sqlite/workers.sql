@@ -43,7 +43,8 @@ ORDER BY j.job_id
 LIMIT CAST(sqlc.arg(max_rows) AS INTEGER);
 
 -- name: OrphanJobs :many
--- Running tasks whose holder is not among the living. No River here: a task always has
+-- Running tasks whose holder is not among the living; a remote worker lives as long as
+-- its lease. No River here: a task always has
 -- a holder, so nobody is an unknown somebody.
 SELECT
     j.pool_id, j.job_id, j.task_id, j.submission, j.body_hash, j.tenant, j.requested_priority, j.priority, j.lane, j.rank,
@@ -54,5 +55,7 @@ FROM pl_queue_jobs AS j
 WHERE j.pool_id = sqlc.arg(pool_id) AND j.status = 'running' AND j.job_id > sqlc.arg(after)
   AND NOT EXISTS (
     SELECT 1 FROM pl_workers AS w WHERE w.worker_id = j.holder AND w.dead_at IS NULL)
+  AND NOT (j.holder LIKE 'lease:%' AND EXISTS (
+    SELECT 1 FROM pl_leases AS l WHERE l.pool_id = j.pool_id AND l.job_id = j.job_id))
 ORDER BY j.job_id
 LIMIT CAST(sqlc.arg(max_rows) AS INTEGER);

@@ -20,6 +20,7 @@ type reads struct {
 	taskIDs []string // named by requests
 	jobIDs  []int64
 	tenants []string
+	leased  []int64 // jobs that settlements and losses name, if a lease may be on them
 
 	found      dbsqlc.TurnStateRow
 	usages     []dbsqlc.TurnTenantsRow
@@ -28,6 +29,7 @@ type reads struct {
 	candidates []dbsqlc.CandidatesRow
 	due        []dbsqlc.DueJobsRow
 	rested     []dbsqlc.RestedJobsRow
+	leases     []dbsqlc.PlLease
 }
 
 func (t *turn) newReads(rq *plan.Requests) *reads {
@@ -36,7 +38,9 @@ func (t *turn) newReads(rq *plan.Requests) *reads {
 		careful: t.careful,
 		state: dbsqlc.TurnStateParams{
 			PoolID: string(t.spec.Pool), Now: t.clock(), Extra: freedUnits(rq), CandidateLimit: plan.CandidateLimit,
+			Wanted: rq.Wanted(),
 		},
+		leased: jobNumbers(rq.LeasedJobs()),
 	}
 	tenants := map[domain.Tenant]bool{}
 	for i := range rq.Submits {
@@ -76,6 +80,9 @@ func freedUnits(rq *plan.Requests) int64 {
 	}
 	var units domain.Units
 	for i := range rq.Settles {
+		if rq.Settles[i].Lease != "" {
+			return unknownUnits // a remote worker does not say how many it had
+		}
 		units = units.Add(max(0, rq.Settles[i].Units))
 	}
 	return int64(min(units, unknownUnits))
@@ -98,6 +105,11 @@ func (r *reads) queue(ctx context.Context, p pipe) (err error) {
 	}
 	if len(r.jobIDs) > 0 {
 		if r.held, err = p.JobsByID(ctx, dbsqlc.JobsByIDParams{PoolID: id, JobIds: r.jobIDs}); err != nil {
+			return err
+		}
+	}
+	if len(r.leased) > 0 {
+		if r.leases, err = p.LeasesByJob(ctx, dbsqlc.LeasesByJobParams{PoolID: id, JobIds: r.leased}); err != nil {
 			return err
 		}
 	}
@@ -136,6 +148,10 @@ func (r *reads) snapshot() (plan.Snapshot, error) {
 		LaneLimit: max(0, int(r.found.Take)-1),
 		DueCut:    len(r.due) == plan.DueLimit || len(r.rested) == plan.DueLimit,
 		NextDueAt: maybeTime(r.found.DueAfter),
+		Leases:    make(map[domain.JobID]domain.Lease, len(r.leases)),
+	}
+	for i := range r.leases {
+		snap.Leases[domain.JobID(r.leases[i].JobID)] = leaseOf(&r.leases[i])
 	}
 	for _, u := range r.usages {
 		snap.Tenants[domain.Tenant(u.Tenant)] = domain.TenantUsage{

@@ -31,7 +31,7 @@ func (t *turn) write(ctx context.Context, pool *domain.Pool, d *plan.Decisions, 
 		if err := p.InsertTurn(ctx, turnParams(pool.PoolID, &d.Counters, heads)); err != nil {
 			return err
 		}
-		for _, step := range []func(context.Context, pipe) error{w.changePool, w.changeTasks, w.record} {
+		for _, step := range []func(context.Context, pipe) error{w.changePool, w.changeTasks, w.leases.send, w.record} {
 			if err := step(ctx, p); err != nil {
 				return err
 			}
@@ -52,10 +52,11 @@ type writes struct {
 	events   *dbsqlc.InsertEventsParams
 	messages *dbsqlc.InsertMessagesParams
 	outbox   *dbsqlc.InsertOutboxParams
+	leases   leaseWrites
 }
 
 func prepareWrites(pool *domain.Pool, d *plan.Decisions) (*writes, error) {
-	w := &writes{river: d.RiverDone}
+	w := &writes{river: d.RiverDone, leases: prepareLeases(pool.PoolID, d)}
 	var err error
 	if d.Pool != nil {
 		if w.pool, err = updatePoolParams(d.Pool, pool.Version, d); err != nil {

@@ -66,7 +66,7 @@ func (s *Store) snapshot(ctx context.Context, id domain.PoolID, rq *plan.Request
 		snap.Now = snap.Counters.At
 	}
 	for _, read := range []func(context.Context, *plan.Snapshot, *plan.Requests) error{
-		s.readKnown, s.readHeld, s.readCandidates, s.readTimers, s.readTenants,
+		s.readKnown, s.readHeld, s.readLeases, s.readCandidates, s.readTimers, s.readTenants,
 	} {
 		if err := read(ctx, &snap, rq); err != nil {
 			return snap, err
@@ -175,6 +175,9 @@ func laneLimit(snap *plan.Snapshot, rq *plan.Requests) int {
 		if t := snap.Known[rq.Forces[i].TaskID]; t.Status == domain.StatusRunning {
 			free = free.Add(t.Units)
 		}
+	}
+	if snap.Pool.Runtime == domain.RuntimeWeb {
+		free = min(free, domain.Units(rq.Wanted()))
 	}
 	if rq.NoStart || snap.Pool.State == domain.PoolDisabled || free <= 0 {
 		return 0

@@ -34,6 +34,9 @@ func (s *Store) writeDecisions(ctx context.Context, was *domain.Pool, d *plan.De
 	if err := s.writeTasks(ctx, was.PoolID, d); err != nil {
 		return err
 	}
+	if err := s.writeLeases(ctx, was.PoolID, d); err != nil {
+		return err
+	}
 	for _, u := range d.Tenants {
 		if err := checkText("a tenant", string(u.Tenant)); err != nil {
 			return err

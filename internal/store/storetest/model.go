@@ -36,6 +36,7 @@ type modelPool struct {
 	turns   []domain.Counters // by TurnNo, the newest last
 	jobs    []domain.Task     // by JobID
 	tenants map[domain.Tenant]domain.TenantUsage
+	leases  map[domain.JobID]domain.Lease
 }
 
 var _ store.Store = (*Model)(nil)
@@ -100,7 +101,7 @@ func (m *Model) Turn(ctx context.Context, spec store.TurnSpec) (plan.Decisions, 
 		return d, nil
 	}
 	next := &modelPool{ // built aside, so that nothing is half-written
-		pool: p.pool, turns: p.turns, jobs: slices.Clone(p.jobs), tenants: maps.Clone(p.tenants),
+		pool: p.pool, turns: p.turns, jobs: slices.Clone(p.jobs), tenants: maps.Clone(p.tenants), leases: maps.Clone(p.leases),
 	}
 	if err := next.apply(&d); err != nil {
 		return d, err
@@ -158,7 +159,7 @@ func (p *modelPool) apply(d *plan.Decisions) error {
 		}
 		p.tenants[u.Tenant] = u
 	}
-	return nil
+	return p.lease(d)
 }
 
 // change writes the fields of a task that may change, when it is still as it was read.
@@ -247,6 +248,8 @@ func (m *Model) snapshot(p *modelPool, rq *plan.Requests) plan.Snapshot {
 		Tenants: make(map[domain.Tenant]domain.TenantUsage), LaneLimit: plan.CandidateLimit,
 		Known: make(map[domain.TaskID]domain.Task),
 		Held:  make(map[domain.JobID]domain.Task),
+
+		Leases: make(map[domain.JobID]domain.Lease),
 	}
 	if s.Now.Before(s.Counters.At) {
 		s.Now = s.Counters.At
@@ -277,6 +280,11 @@ func (m *Model) snapshot(p *modelPool, rq *plan.Requests) plan.Snapshot {
 	}
 	for i := range rq.Losts {
 		hold(rq.Losts[i].Ref.JobID)
+	}
+	for _, job := range rq.LeasedJobs() {
+		if l, ok := p.leases[job]; ok {
+			s.Leases[job] = l
+		}
 	}
 	p.queue(&s)
 	for _, list := range [][]domain.Task{

@@ -26,7 +26,7 @@ func (m *Model) CreatePool(_ context.Context, pool domain.Pool, now time.Time) (
 	pool.Version = 1
 	m.pools[pool.PoolID] = &modelPool{
 		pool: pool, turns: []domain.Counters{{At: m.clock(now), Ceiling: pool.MaxUnits}},
-		tenants: make(map[domain.Tenant]domain.TenantUsage),
+		tenants: make(map[domain.Tenant]domain.TenantUsage), leases: make(map[domain.JobID]domain.Lease),
 	}
 	return pool, nil
 }
@@ -412,6 +412,10 @@ func (m *Model) Reap(_ context.Context, ttl time.Duration, now time.Time) ([]sto
 // Orphans implements store.Workers.
 func (m *Model) Orphans(_ context.Context, pool domain.PoolID, after domain.JobID, limit int) ([]domain.Task, error) {
 	return m.running(pool, after, limit, func(t *domain.Task) bool {
+		if t.Holder.Leased() {
+			_, ok := m.pools[pool].leases[t.JobID]
+			return !ok
+		}
 		w, ok := m.workers[t.Holder]
 		return !ok || w.DeadAt != nil
 	})

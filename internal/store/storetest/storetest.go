@@ -73,6 +73,7 @@ func Run(t *testing.T, open Open, traits ...Trait) {
 		{"Mailbox", mailboxTests},
 		{"Acknowledge", acknowledgeTests},
 		{"Workers", workerTests},
+		{"Leases", leaseTests},
 		{"Concurrency", concurrencyTests},
 	} {
 		t.Run(noun.name, func(t *testing.T) {

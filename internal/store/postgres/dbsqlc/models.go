@@ -129,6 +129,19 @@ type PlGateCall struct {
 	ObservedAt pgtype.Timestamptz
 }
 
+type PlLease struct {
+	PoolID        string
+	JobID         int64
+	Attempt       int32
+	LeaseID       string
+	WorkerID      string
+	TtlMs         int64
+	GrantedAt     pgtype.Timestamptz
+	ExpiresAt     pgtype.Timestamptz
+	TimeoutAt     pgtype.Timestamptz
+	CancelAskedAt pgtype.Timestamptz
+}
+
 type PlMailboxMessage struct {
 	Source     string
 	Seq        int64

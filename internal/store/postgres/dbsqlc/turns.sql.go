@@ -349,30 +349,34 @@ const turnState = `-- name: TurnState :one
 SELECT p.pool_id, p.name, p.state, p.max_units, p.max_queue_depth, p.default_timeout_ms, p.queue_backend, p.mailbox_backend, p.runtime_adapter, p.priority_policy, p.resource_kind, p.max_overtakes, p.max_attempts, p.retry_base_ms, p.retry_max_ms, p.tenants, p.executors, p.version, p.created_at, p.updated_at, t.pool_id, t.turn_no, t.turn_id, t.at, t.active_units, t.ceiling, t.running, t.queued, t.queued_low, t.queued_normal, t.queued_high, t.queued_critical, t.waiting, t.virtual_time, t.job_seq, t.rank_seq, t.event_seq, t.message_seq, t.next_due_at, t.head_low, t.head_normal, t.head_high, t.head_critical,
        set_config('parkinglot.now', c.now::text, true)::timestamptz AS now,
        set_config('parkinglot.take', (CASE
-           WHEN p.state = 'disabled' OR t.queued = 0 OR p.max_units - t.active_units + $1::bigint <= 0 THEN 0
-           ELSE least($2::bigint, p.max_units - t.active_units + $1::bigint
+           WHEN p.state = 'disabled' OR t.queued = 0 OR p.max_units - t.active_units + $1::bigint <= 0
+                OR p.runtime_adapter = 'web' AND $2::bigint <= 0 THEN 0
+           ELSE least($3::bigint,
+                      least(p.max_units - t.active_units + $1::bigint,
+                            CASE WHEN p.runtime_adapter = 'web' THEN $2::bigint END)
                       + CASE WHEN p.max_overtakes = 0 THEN 0 ELSE p.max_overtakes + 32 END) + 1
        END)::text, true)::bigint AS take,
        (CASE WHEN t.next_due_at <= c.now THEN least(
            (SELECT d.deadline FROM pl_queue_jobs AS d
-            WHERE d.pool_id = $3 AND d.status = 'queued' AND d.deadline IS NOT NULL AND d.deadline > c.now
+            WHERE d.pool_id = $4 AND d.status = 'queued' AND d.deadline IS NOT NULL AND d.deadline > c.now
             ORDER BY d.deadline LIMIT 1),
            (SELECT b.not_before FROM pl_queue_jobs AS b
-            WHERE b.pool_id = $3 AND b.status = 'queued' AND b.not_before IS NOT NULL AND b.not_before > c.now
+            WHERE b.pool_id = $4 AND b.status = 'queued' AND b.not_before IS NOT NULL AND b.not_before > c.now
             ORDER BY b.not_before LIMIT 1)
        ) ELSE t.next_due_at END)::timestamptz AS due_after
 FROM pl_pools AS p
 JOIN pl_pool_turns AS t ON t.pool_id = p.pool_id
-    AND t.turn_no = (SELECT max(n.turn_no) FROM pl_pool_turns AS n WHERE n.pool_id = $3)
+    AND t.turn_no = (SELECT max(n.turn_no) FROM pl_pool_turns AS n WHERE n.pool_id = $4)
 CROSS JOIN LATERAL (
-    SELECT greatest(coalesce($4::timestamptz, clock_timestamp()), t.at) AS now
+    SELECT greatest(coalesce($5::timestamptz, clock_timestamp()), t.at) AS now
     OFFSET 0
 ) AS c
-WHERE p.pool_id = $3
+WHERE p.pool_id = $4
 `
 
 type TurnStateParams struct {
 	Extra          int64
+	Wanted         int64
 	CandidateLimit int64
 	PoolID         string
 	Now            pgtype.Timestamptz
@@ -389,11 +393,12 @@ type TurnStateRow struct {
 // The pool, its newest turn, and what the statements after this one go by: the clock
 // (the later of now and the last turn), and how many candidates of each lane could
 // matter: as many as there are free units, extra being those that this turn may
-// give back, some to look behind a head that does not fit, and one that tells
+// give back, and no more than the lessees of a web pool want, some to look behind a head that does not fit, and one that tells
 // whether there are more.
 func (q *Queries) TurnState(ctx context.Context, arg TurnStateParams) (TurnStateRow, error) {
 	row := q.db.QueryRow(ctx, turnState,
 		arg.Extra,
+		arg.Wanted,
 		arg.CandidateLimit,
 		arg.PoolID,
 		arg.Now,

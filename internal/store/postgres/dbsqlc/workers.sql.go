@@ -198,6 +198,8 @@ FROM pl_queue_jobs_light AS j
 LEFT JOIN river_job AS r ON r.id = nullif(j.river_job_id, 0)
 WHERE j.pool_id = $1 AND j.status = 'running' AND j.job_id > $2
   AND CASE
+      WHEN j.holder LIKE 'lease:%' THEN NOT EXISTS (
+          SELECT 1 FROM pl_leases AS l WHERE l.pool_id = j.pool_id AND l.job_id = j.job_id)
       WHEN j.river_job_id = 0 OR j.holder <> '' THEN NOT EXISTS (
           SELECT 1 FROM pl_workers AS w WHERE w.worker_id = j.holder AND w.dead_at IS NULL)
       WHEN r.id IS NULL OR r.finalized_at < clock_timestamp() - interval '30 seconds' THEN true
@@ -220,7 +222,8 @@ type OrphanJobsRow struct {
 	HeldBy           string
 }
 
-// Running tasks whose holder is not among the living. A task with a River job that
+// Running tasks whose holder is not among the living; a remote worker lives as long as
+// its lease. A task with a River job that
 // nobody has attempted yet waits for a worker and is no orphan; one whose River
 // job is gone, or has ended a while ago without the task, is nobody's.
 func (q *Queries) OrphanJobs(ctx context.Context, arg OrphanJobsParams) ([]OrphanJobsRow, error) {

@@ -36,6 +36,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.allSpotsStmt, err = db.PrepareContext(ctx, allSpots); err != nil {
 		return nil, fmt.Errorf("error preparing query AllSpots: %w", err)
 	}
+	if q.askLeasesStmt, err = db.PrepareContext(ctx, askLeases); err != nil {
+		return nil, fmt.Errorf("error preparing query AskLeases: %w", err)
+	}
 	if q.bookableSpotStmt, err = db.PrepareContext(ctx, bookableSpot); err != nil {
 		return nil, fmt.Errorf("error preparing query BookableSpot: %w", err)
 	}
@@ -56,6 +59,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	}
 	if q.countTenantJobsStmt, err = db.PrepareContext(ctx, countTenantJobs); err != nil {
 		return nil, fmt.Errorf("error preparing query CountTenantJobs: %w", err)
+	}
+	if q.deleteLeasesStmt, err = db.PrepareContext(ctx, deleteLeases); err != nil {
+		return nil, fmt.Errorf("error preparing query DeleteLeases: %w", err)
 	}
 	if q.deleteOutboxStmt, err = db.PrepareContext(ctx, deleteOutbox); err != nil {
 		return nil, fmt.Errorf("error preparing query DeleteOutbox: %w", err)
@@ -86,6 +92,12 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	}
 	if q.eventsOfTenantStmt, err = db.PrepareContext(ctx, eventsOfTenant); err != nil {
 		return nil, fmt.Errorf("error preparing query EventsOfTenant: %w", err)
+	}
+	if q.expiredLeasesStmt, err = db.PrepareContext(ctx, expiredLeases); err != nil {
+		return nil, fmt.Errorf("error preparing query ExpiredLeases: %w", err)
+	}
+	if q.extendLeaseStmt, err = db.PrepareContext(ctx, extendLease); err != nil {
+		return nil, fmt.Errorf("error preparing query ExtendLease: %w", err)
 	}
 	if q.firstFreeByPlaceStmt, err = db.PrepareContext(ctx, firstFreeByPlace); err != nil {
 		return nil, fmt.Errorf("error preparing query FirstFreeByPlace: %w", err)
@@ -159,6 +171,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.insertJobStmt, err = db.PrepareContext(ctx, insertJob); err != nil {
 		return nil, fmt.Errorf("error preparing query InsertJob: %w", err)
 	}
+	if q.insertLeaseStmt, err = db.PrepareContext(ctx, insertLease); err != nil {
+		return nil, fmt.Errorf("error preparing query InsertLease: %w", err)
+	}
 	if q.insertMessageStmt, err = db.PrepareContext(ctx, insertMessage); err != nil {
 		return nil, fmt.Errorf("error preparing query InsertMessage: %w", err)
 	}
@@ -216,6 +231,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.lastTurnStmt, err = db.PrepareContext(ctx, lastTurn); err != nil {
 		return nil, fmt.Errorf("error preparing query LastTurn: %w", err)
 	}
+	if q.leasesByJobStmt, err = db.PrepareContext(ctx, leasesByJob); err != nil {
+		return nil, fmt.Errorf("error preparing query LeasesByJob: %w", err)
+	}
 	if q.liftSpotsStmt, err = db.PrepareContext(ctx, liftSpots); err != nil {
 		return nil, fmt.Errorf("error preparing query LiftSpots: %w", err)
 	}
@@ -230,6 +248,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	}
 	if q.listJobsStmt, err = db.PrepareContext(ctx, listJobs); err != nil {
 		return nil, fmt.Errorf("error preparing query ListJobs: %w", err)
+	}
+	if q.listLeasesStmt, err = db.PrepareContext(ctx, listLeases); err != nil {
+		return nil, fmt.Errorf("error preparing query ListLeases: %w", err)
 	}
 	if q.listOutboxStmt, err = db.PrepareContext(ctx, listOutbox); err != nil {
 		return nil, fmt.Errorf("error preparing query ListOutbox: %w", err)
@@ -424,6 +445,11 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing allSpotsStmt: %w", cerr)
 		}
 	}
+	if q.askLeasesStmt != nil {
+		if cerr := q.askLeasesStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing askLeasesStmt: %w", cerr)
+		}
+	}
 	if q.bookableSpotStmt != nil {
 		if cerr := q.bookableSpotStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing bookableSpotStmt: %w", cerr)
@@ -457,6 +483,11 @@ func (q *Queries) Close() error {
 	if q.countTenantJobsStmt != nil {
 		if cerr := q.countTenantJobsStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing countTenantJobsStmt: %w", cerr)
+		}
+	}
+	if q.deleteLeasesStmt != nil {
+		if cerr := q.deleteLeasesStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing deleteLeasesStmt: %w", cerr)
 		}
 	}
 	if q.deleteOutboxStmt != nil {
@@ -507,6 +538,16 @@ func (q *Queries) Close() error {
 	if q.eventsOfTenantStmt != nil {
 		if cerr := q.eventsOfTenantStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing eventsOfTenantStmt: %w", cerr)
+		}
+	}
+	if q.expiredLeasesStmt != nil {
+		if cerr := q.expiredLeasesStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing expiredLeasesStmt: %w", cerr)
+		}
+	}
+	if q.extendLeaseStmt != nil {
+		if cerr := q.extendLeaseStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing extendLeaseStmt: %w", cerr)
 		}
 	}
 	if q.firstFreeByPlaceStmt != nil {
@@ -629,6 +670,11 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing insertJobStmt: %w", cerr)
 		}
 	}
+	if q.insertLeaseStmt != nil {
+		if cerr := q.insertLeaseStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing insertLeaseStmt: %w", cerr)
+		}
+	}
 	if q.insertMessageStmt != nil {
 		if cerr := q.insertMessageStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing insertMessageStmt: %w", cerr)
@@ -724,6 +770,11 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing lastTurnStmt: %w", cerr)
 		}
 	}
+	if q.leasesByJobStmt != nil {
+		if cerr := q.leasesByJobStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing leasesByJobStmt: %w", cerr)
+		}
+	}
 	if q.liftSpotsStmt != nil {
 		if cerr := q.liftSpotsStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing liftSpotsStmt: %w", cerr)
@@ -747,6 +798,11 @@ func (q *Queries) Close() error {
 	if q.listJobsStmt != nil {
 		if cerr := q.listJobsStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing listJobsStmt: %w", cerr)
+		}
+	}
+	if q.listLeasesStmt != nil {
+		if cerr := q.listLeasesStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing listLeasesStmt: %w", cerr)
 		}
 	}
 	if q.listOutboxStmt != nil {
@@ -1072,6 +1128,7 @@ type Queries struct {
 	ackMessagesOfUserStmt     *sql.Stmt
 	adjustmentsOfStmt         *sql.Stmt
 	allSpotsStmt              *sql.Stmt
+	askLeasesStmt             *sql.Stmt
 	bookableSpotStmt          *sql.Stmt
 	bookableWindowStmt        *sql.Stmt
 	candidatesStmt            *sql.Stmt
@@ -1079,6 +1136,7 @@ type Queries struct {
 	countJobsStmt             *sql.Stmt
 	countSpotsStmt            *sql.Stmt
 	countTenantJobsStmt       *sql.Stmt
+	deleteLeasesStmt          *sql.Stmt
 	deleteOutboxStmt          *sql.Stmt
 	dropReservationSpotsStmt  *sql.Stmt
 	dueFacilitiesStmt         *sql.Stmt
@@ -1089,6 +1147,8 @@ type Queries struct {
 	eventsStmt                *sql.Stmt
 	eventsOfTaskStmt          *sql.Stmt
 	eventsOfTenantStmt        *sql.Stmt
+	expiredLeasesStmt         *sql.Stmt
+	extendLeaseStmt           *sql.Stmt
 	firstFreeByPlaceStmt      *sql.Stmt
 	firstFreeNearestStmt      *sql.Stmt
 	firstFreeOfLevelStmt      *sql.Stmt
@@ -1113,6 +1173,7 @@ type Queries struct {
 	insertFacilityStmt        *sql.Stmt
 	insertGateCallStmt        *sql.Stmt
 	insertJobStmt             *sql.Stmt
+	insertLeaseStmt           *sql.Stmt
 	insertMessageStmt         *sql.Stmt
 	insertOccupancyStmt       *sql.Stmt
 	insertOutboxStmt          *sql.Stmt
@@ -1132,11 +1193,13 @@ type Queries struct {
 	knownJobsStmt             *sql.Stmt
 	labelsStmt                *sql.Stmt
 	lastTurnStmt              *sql.Stmt
+	leasesByJobStmt           *sql.Stmt
 	liftSpotsStmt             *sql.Stmt
 	lineStmt                  *sql.Stmt
 	listDeadStmt              *sql.Stmt
 	listFacilitiesStmt        *sql.Stmt
 	listJobsStmt              *sql.Stmt
+	listLeasesStmt            *sql.Stmt
 	listOutboxStmt            *sql.Stmt
 	listPoolsStmt             *sql.Stmt
 	listSourcesStmt           *sql.Stmt
@@ -1203,6 +1266,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		ackMessagesOfUserStmt:     q.ackMessagesOfUserStmt,
 		adjustmentsOfStmt:         q.adjustmentsOfStmt,
 		allSpotsStmt:              q.allSpotsStmt,
+		askLeasesStmt:             q.askLeasesStmt,
 		bookableSpotStmt:          q.bookableSpotStmt,
 		bookableWindowStmt:        q.bookableWindowStmt,
 		candidatesStmt:            q.candidatesStmt,
@@ -1210,6 +1274,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		countJobsStmt:             q.countJobsStmt,
 		countSpotsStmt:            q.countSpotsStmt,
 		countTenantJobsStmt:       q.countTenantJobsStmt,
+		deleteLeasesStmt:          q.deleteLeasesStmt,
 		deleteOutboxStmt:          q.deleteOutboxStmt,
 		dropReservationSpotsStmt:  q.dropReservationSpotsStmt,
 		dueFacilitiesStmt:         q.dueFacilitiesStmt,
@@ -1220,6 +1285,8 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		eventsStmt:                q.eventsStmt,
 		eventsOfTaskStmt:          q.eventsOfTaskStmt,
 		eventsOfTenantStmt:        q.eventsOfTenantStmt,
+		expiredLeasesStmt:         q.expiredLeasesStmt,
+		extendLeaseStmt:           q.extendLeaseStmt,
 		firstFreeByPlaceStmt:      q.firstFreeByPlaceStmt,
 		firstFreeNearestStmt:      q.firstFreeNearestStmt,
 		firstFreeOfLevelStmt:      q.firstFreeOfLevelStmt,
@@ -1244,6 +1311,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		insertFacilityStmt:        q.insertFacilityStmt,
 		insertGateCallStmt:        q.insertGateCallStmt,
 		insertJobStmt:             q.insertJobStmt,
+		insertLeaseStmt:           q.insertLeaseStmt,
 		insertMessageStmt:         q.insertMessageStmt,
 		insertOccupancyStmt:       q.insertOccupancyStmt,
 		insertOutboxStmt:          q.insertOutboxStmt,
@@ -1263,11 +1331,13 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		knownJobsStmt:             q.knownJobsStmt,
 		labelsStmt:                q.labelsStmt,
 		lastTurnStmt:              q.lastTurnStmt,
+		leasesByJobStmt:           q.leasesByJobStmt,
 		liftSpotsStmt:             q.liftSpotsStmt,
 		lineStmt:                  q.lineStmt,
 		listDeadStmt:              q.listDeadStmt,
 		listFacilitiesStmt:        q.listFacilitiesStmt,
 		listJobsStmt:              q.listJobsStmt,
+		listLeasesStmt:            q.listLeasesStmt,
 		listOutboxStmt:            q.listOutboxStmt,
 		listPoolsStmt:             q.listPoolsStmt,
 		listSourcesStmt:           q.listSourcesStmt,

@@ -74,6 +74,19 @@ type PlGateCall struct {
 	ObservedAt int64
 }
 
+type PlLease struct {
+	PoolID        string
+	JobID         int64
+	Attempt       int64
+	LeaseID       string
+	WorkerID      string
+	TtlMs         int64
+	GrantedAt     int64
+	ExpiresAt     int64
+	TimeoutAt     int64
+	CancelAskedAt *int64
+}
+
 type PlMailboxMessage struct {
 	Source     string
 	Seq        int64

@@ -251,6 +251,8 @@ FROM pl_queue_jobs AS j
 WHERE j.pool_id = ?1 AND j.status = 'running' AND j.job_id > ?2
   AND NOT EXISTS (
     SELECT 1 FROM pl_workers AS w WHERE w.worker_id = j.holder AND w.dead_at IS NULL)
+  AND NOT (j.holder LIKE 'lease:%' AND EXISTS (
+    SELECT 1 FROM pl_leases AS l WHERE l.pool_id = j.pool_id AND l.job_id = j.job_id))
 ORDER BY j.job_id
 LIMIT CAST(?3 AS INTEGER)
 `
@@ -295,7 +297,8 @@ type OrphanJobsRow struct {
 	MailboxSession    string
 }
 
-// Running tasks whose holder is not among the living. No River here: a task always has
+// Running tasks whose holder is not among the living; a remote worker lives as long as
+// its lease. No River here: a task always has
 // a holder, so nobody is an unknown somebody.
 func (q *Queries) OrphanJobs(ctx context.Context, arg OrphanJobsParams) ([]OrphanJobsRow, error) {
 	rows, err := q.query(ctx, q.orphanJobsStmt, orphanJobs, arg.PoolID, arg.After, arg.MaxRows)
