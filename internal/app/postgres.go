@@ -102,7 +102,7 @@ func checkSchema(ctx context.Context, pool *pgxpool.Pool, schema string, mayMigr
 	ctx, cancel := context.WithTimeout(ctx, migrateTimeout)
 	defer cancel()
 
-	migrator, err := migrate.NewPostgres(pool, schema, nil) // what was applied is logged below
+	migrator, err := migrate.NewPostgres(pool, schema, log)
 	if err != nil {
 		return fmt.Errorf("postgres: %w", err)
 	}
@@ -110,7 +110,7 @@ func checkSchema(ctx context.Context, pool *pgxpool.Pool, schema string, mayMigr
 		if err := migrator.Validate(ctx); err != nil {
 			return fmt.Errorf("postgres, schema %s: %w", schema, err)
 		}
-		return nil
+		return sayIfAhead(ctx, migrator, log)
 	}
 	applied, err := migrator.Up(ctx)
 	if err != nil {
@@ -118,6 +118,21 @@ func checkSchema(ctx context.Context, pool *pgxpool.Pool, schema string, mayMigr
 	}
 	for _, step := range applied {
 		log.InfoContext(ctx, "migration applied", "line", step.Line, "version", step.Version, "name", step.Name)
+	}
+	return sayIfAhead(ctx, migrator, log)
+}
+
+// sayIfAhead tells operators that a newer program has been here: this one may run, and
+// should be replaced.
+func sayIfAhead(ctx context.Context, migrator *migrate.Migrator, log *slog.Logger) error {
+	steps, err := migrator.Status(ctx)
+	if err != nil {
+		return fmt.Errorf("postgres: %w", err)
+	}
+	for _, step := range steps {
+		if step.Name == "" {
+			log.WarnContext(ctx, "the schema is ahead of this program, which may still run on it", "line", step.Line, "version", step.Version)
+		}
 	}
 	return nil
 }
@@ -133,7 +148,7 @@ func Migrate(ctx context.Context, cfg *config.Config, work func(context.Context,
 		return err
 	}
 	defer pool.Close()
-	migrator, err := migrate.NewPostgres(pool, cfg.Database.Schema, nil)
+	migrator, err := migrate.NewPostgres(pool, cfg.Database.Schema, slog.Default())
 	if err != nil {
 		return fmt.Errorf("postgres: %w", err)
 	}

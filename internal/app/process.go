@@ -35,6 +35,8 @@ type process struct {
 	river     *riverrt.Worker // nil: this process runs no worker pools
 	scheduler *scheduler.Scheduler
 	record    *attempts.RecordFile // nil: no record is kept
+
+	outdated chan error // holds why this program must end, once it must
 }
 
 // newProcess wires scheduler and runtimes. Of pools (as they are stored) this
@@ -44,6 +46,7 @@ func newProcess(cfg *config.Config, role string, b *backends, pools []domain.Poo
 	p := &process{
 		cfg: cfg, log: log, metrics: telemetry.NewMetrics(), backends: b,
 		homes: make(map[domain.PoolID]domain.Backend, len(pools)), watch: func(context.Context) {},
+		outdated: make(chan error, 1),
 	}
 	defer func() {
 		if err != nil {
@@ -67,6 +70,12 @@ func newProcess(cfg *config.Config, role string, b *backends, pools []domain.Poo
 		Worker: worker, Stores: b.stores, Pools: turns, Log: log, Metrics: p.metrics, Reborn: p.reborn,
 		SafetyPoll: cfg.Limits.SafetyPoll(), HeartbeatEvery: cfg.Limits.Heartbeat(), WorkerTTL: cfg.Limits.WorkerTTL(),
 		TurnsKept: int(cfg.Retention.TurnRows),
+		Outdated: func(err error) {
+			select {
+			case p.outdated <- err:
+			default: // it knows
+			}
+		},
 	}
 	if len(workerPools) > 0 {
 		p.river, err = riverrt.NewWorker(riverrt.WorkerOptions{
@@ -126,10 +135,12 @@ func (p *process) reborn(ctx context.Context, backend domain.Backend, old store.
 	return fresh
 }
 
-// run runs the process: everything up, work until ctx ends, everything down. up is
-// called when the scheduler takes turns, and returns what ends with the drain (the
+// run runs the process: everything up, work until ctx ends or the program is too old,
+// everything down. up is called when the scheduler takes turns, and returns what ends with the drain (the
 // HTTP server).
 func (p *process) run(ctx context.Context, up func(context.Context) (down func(), err error)) error {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
 	// Turns outlive ctx: what runs must still be settled.
 	turns, endTurns := context.WithCancel(context.WithoutCancel(ctx))
 	defer endTurns()
@@ -143,6 +154,9 @@ func (p *process) run(ctx context.Context, up func(context.Context) (down func()
 	if err == nil {
 		select {
 		case <-ctx.Done():
+		case err = <-p.outdated:
+			err = fmt.Errorf("%w: start the newer program", err)
+			stop() // the edge sees it as it sees SIGTERM
 		case err = <-ended:
 			err = errors.Join(errors.New("the scheduler has ended"), err)
 			ended <- nil

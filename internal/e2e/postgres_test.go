@@ -148,7 +148,9 @@ func TestSchemaIsChecked(t *testing.T) {
 	require.Equal(t, 0, status)
 	require.Contains(t, stdout, "nothing to do")
 
-	_, err := db.Pool.Exec(soon(t), "INSERT INTO goose_db_version (version_id, is_applied) VALUES (99999, true)")
+	s.signal(syscall.SIGTERM)
+	require.Equal(t, 0, s.exit())
+	_, err := dbtest.Newer(t, db, nil, "-- oldest-program: 91\n-- +goose Up\nSELECT 1;").Up(soon(t))
 	require.NoError(t, err)
 	for _, args := range [][]string{{"serve", "--listen", "127.0.0.1:0"}, {"serve", "--listen", "127.0.0.1:0", "--migrate"}, {"migrate", "validate"}, {"migrate", "up"}} {
 		_, stderr, status = verb(args...)

@@ -26,6 +26,11 @@ func (b *backend) beat(ctx context.Context) {
 		}
 		err := b.beatOnce(ctx, worker)
 		wait := b.s.opts.HeartbeatEvery
+		if errors.Is(err, store.ErrOutdated) { // it was taken all the same: what runs may end in order
+			b.log.Error("this program is too old for the schema", "error", err)
+			b.s.opts.Outdated(err)
+			err = nil
+		}
 		switch {
 		case err == nil:
 			if room = room || b.roomForAudit(ctx); !room {

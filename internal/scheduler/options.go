@@ -57,6 +57,10 @@ type Options struct {
 	// the process ran there has been abandoned by then. A River client that runs under the
 	// old id is restarted under the new one here. nil: the same with a new id.
 	Reborn func(ctx context.Context, backend domain.Backend, old store.Worker) store.Worker
+	// Outdated is called when a heartbeat finds that a backend's schema is not for this
+	// program any more: the process should drain and end, soon, because newer ones wait for
+	// that. Called again with every heartbeat; must not block. nil: it is only logged.
+	Outdated func(err error)
 	// Stores are the opened backends. The scheduler does not close them.
 	Stores map[domain.Backend]store.Store
 	// Pools are those this process takes turns for. They must be stored already
@@ -134,6 +138,9 @@ func (o *Options) complete() error {
 			old.ID = domain.WorkerID(uuid.NewString())
 			return old
 		}
+	}
+	if o.Outdated == nil {
+		o.Outdated = func(error) {}
 	}
 	setDefault(&o.SafetyPoll, defaultSafetyPoll)
 	setDefault(&o.HeartbeatEvery, defaultHeartbeatEvery)

@@ -40,6 +40,9 @@ var (
 	ErrConflict = errors.New("conflict")
 	// ErrSchema: the schema is behind or ahead of this program.
 	ErrSchema = errors.New("schema version mismatch")
+	// ErrOutdated: newer programs are about to change the schema in a way that this one
+	// cannot live with, or have. What was asked was done; the process should end.
+	ErrOutdated = errors.New("this program is too old for the schema")
 )
 
 // Store is one backend.
@@ -258,7 +261,8 @@ type Worker struct {
 // Workers keeps the register of processes.
 type Workers interface {
 	// Heartbeat inserts or refreshes the worker's row at now (zero: the backend's clock).
-	// It returns domain.CodeConflict as ErrGuard when the incarnation was marked dead.
+	// It returns ErrGuard when the incarnation was marked dead, and ErrOutdated, with the
+	// heartbeat taken, when the schema is not for programs as old as this one any more.
 	Heartbeat(ctx context.Context, w Worker, now time.Time) error
 	// ListWorkers returns the register, the living first.
 	ListWorkers(ctx context.Context) ([]Worker, error)

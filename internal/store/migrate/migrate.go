@@ -1,21 +1,20 @@
 // Package migrate brings a backend's schema up to date and says whether it is:
 // our own migrations with goose, and River's with rivermigrate, in one schema.
 //
-// There are no down migrations for people: a backend that is ahead of the
-// program needs the newer program. Nothing here creates databases or roles.
+// There are no down migrations for people. A program may run on a schema that is
+// ahead of it as long as the schema's mark allows programs that old; see beside.go.
+// Nothing here creates databases or roles.
 package migrate
 
 import (
 	"context"
 	"database/sql"
-	"errors"
 	"fmt"
 	"io/fs"
 	"strings"
 	"time"
 
 	"github.com/pressly/goose/v3"
-	"github.com/pressly/goose/v3/database"
 
 	"github.com/parkinglot/parkinglot/internal/store"
 	"github.com/parkinglot/parkinglot/migrations"
@@ -38,7 +37,10 @@ type Step struct {
 // Migrator applies and inspects the migrations of one backend. Its methods are
 // safe for concurrent use, also by several processes at once.
 type Migrator struct {
-	lines []line
+	lines   []line
+	program int64           // newest migration of ours that this program knows
+	oldest  map[int64]int64 // by migration, the oldest program that may run beside it
+	fleet   fleet
 	// lock and prepare are what a dialect does before it applies anything, in that
 	// order; lock returns its release.
 	lock    func(ctx context.Context) (func(), error)
@@ -52,8 +54,10 @@ type line interface {
 }
 
 // Up applies everything that is pending and returns it. Several processes may
-// call it at once: one works, the others wait and find nothing to do. It refuses
-// with store.ErrSchema to touch a schema that is ahead of this program.
+// call it at once: one works, the others wait and find nothing to do. When something
+// pending cannot live with an older program, processes of such programs are told to
+// stop and waited for first, until ctx ends. On a schema that is ahead of this program it
+// does nothing, or refuses with store.ErrSchema when the schema is not for programs so old.
 func (m *Migrator) Up(ctx context.Context) ([]Step, error) {
 	release, err := m.lock(ctx)
 	if err != nil {
@@ -68,13 +72,19 @@ func (m *Migrator) Up(ctx context.Context) ([]Step, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := ahead(before); err != nil {
+	if isAhead(before) {
+		return nil, m.mayRunOn(ctx, before)
+	}
+	if err := m.fleet.retire(ctx, m.oldestAfter(before, false)); err != nil {
 		return nil, err
 	}
 	for _, l := range m.lines {
 		if err := l.up(ctx); err != nil {
 			return nil, err
 		}
+	}
+	if err := m.fleet.mark(ctx, m.oldestAfter(before, true)); err != nil { // for good, now that the table is there
+		return nil, err
 	}
 	after, err := m.Status(ctx)
 	if err != nil {
@@ -109,15 +119,16 @@ func (m *Migrator) Status(ctx context.Context) ([]Step, error) {
 	return all, nil
 }
 
-// Validate returns store.ErrSchema, with what to do about it, unless the schema
-// is exactly what this program expects. It writes nothing.
+// Validate returns store.ErrSchema, with what to do about it, unless this program
+// may run on the schema: nothing it knows is missing there, and what is there beyond
+// that allows programs as old as this one. It writes nothing.
 func (m *Migrator) Validate(ctx context.Context) error {
 	steps, err := m.Status(ctx)
 	if err != nil {
 		return err
 	}
-	if err := ahead(steps); err != nil {
-		return err
+	if isAhead(steps) {
+		return m.mayRunOn(ctx, steps)
 	}
 	var missing []string
 	for _, s := range steps {
@@ -132,97 +143,22 @@ func (m *Migrator) Validate(ctx context.Context) error {
 	return nil
 }
 
-func ahead(steps []Step) error {
-	for _, s := range steps {
-		if s.Name == "" {
-			return fmt.Errorf("%w: the database is ahead of this program, which does not know %s migration %d: use the newer program",
-				store.ErrSchema, s.Line, s.Version)
-		}
-	}
-	return nil
-}
-
 // NewSQLite returns the migrator of an opened SQLite database, whose lock file
 // already keeps other processes out.
 func NewSQLite(db *sql.DB) (*Migrator, error) {
-	l, err := newGooseLine(goose.DialectSQLite3, db, "sqlite")
+	files, err := fs.Sub(migrations.FS, "sqlite")
+	if err != nil {
+		return nil, err
+	}
+	l, err := newGooseLine(goose.DialectSQLite3, files, db, func(context.Context) (*sql.DB, func(), error) { return db, func() {}, nil })
 	if err != nil {
 		return nil, err
 	}
 	return &Migrator{
 		lines:   []line{l},
+		program: l.newest(),
+		fleet:   alone{},
 		prepare: func(context.Context) error { return nil },
 		lock:    func(context.Context) (func(), error) { return func() {}, nil },
 	}, nil
-}
-
-// gooseLine is our own migrations.
-type gooseLine struct {
-	db       *sql.DB
-	provider *goose.Provider
-	store    database.Store
-}
-
-func newGooseLine(dialect goose.Dialect, db *sql.DB, folder string) (*gooseLine, error) {
-	files, err := fs.Sub(migrations.FS, folder)
-	if err != nil {
-		return nil, err
-	}
-	provider, err := goose.NewProvider(dialect, db, files, goose.WithDisableGlobalRegistry(true), goose.WithLogger(goose.NopLogger()))
-	if err != nil {
-		return nil, fmt.Errorf("read the embedded migrations: %w", err)
-	}
-	versions, err := database.NewStore(dialect, goose.DefaultTablename)
-	if err != nil {
-		return nil, err
-	}
-	return &gooseLine{db: db, provider: provider, store: versions}, nil
-}
-
-func (l *gooseLine) up(ctx context.Context) error {
-	if _, err := l.provider.Up(ctx); err != nil {
-		return fmt.Errorf("apply our migrations: %w", err)
-	}
-	return nil
-}
-
-// steps asks goose's version store itself, because a Provider would create its
-// table.
-func (l *gooseLine) steps(ctx context.Context) ([]Step, error) {
-	applied := map[int64]*time.Time{}
-	exists := true
-	if x, ok := l.store.(database.StoreExtender); ok {
-		var err error
-		exists, err = x.TableExists(ctx, l.db)
-		if errors.Is(err, errors.ErrUnsupported) { // goose does not know how to ask SQLite
-			err = l.db.QueryRowContext(ctx,
-				"SELECT count(*) > 0 FROM sqlite_master WHERE type = 'table' AND name = ?", goose.DefaultTablename).Scan(&exists)
-		}
-		if err != nil {
-			return nil, fmt.Errorf("look for the migrations' table: %w", err)
-		}
-	}
-	if exists {
-		rows, err := l.store.ListMigrations(ctx, l.db)
-		if err != nil {
-			return nil, fmt.Errorf("read the applied migrations: %w", err)
-		}
-		for _, row := range rows {
-			if row.Version == 0 || !row.IsApplied {
-				continue
-			}
-			one, err := l.store.GetMigration(ctx, l.db, row.Version)
-			if err != nil {
-				return nil, fmt.Errorf("read migration %d: %w", row.Version, err)
-			}
-			at := one.Timestamp.UTC()
-			applied[row.Version] = &at
-		}
-	}
-	var steps []Step
-	for _, source := range l.provider.ListSources() {
-		steps = append(steps, Step{Line: LineParkingLot, Version: source.Version, Name: source.Path, AppliedAt: applied[source.Version]})
-		delete(applied, source.Version)
-	}
-	return append(steps, unknown(LineParkingLot, applied)...), nil
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/parkinglot/parkinglot/internal/domain"
 	"github.com/parkinglot/parkinglot/internal/store"
+	"github.com/parkinglot/parkinglot/internal/store/migrate"
 	"github.com/parkinglot/parkinglot/internal/store/postgres/dbsqlc"
 )
 
@@ -27,8 +28,9 @@ func (s *Store) nowOr(now time.Time) pgtype.Timestamptz {
 func (s *Store) Heartbeat(ctx context.Context, w store.Worker, now time.Time) error {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	inserted, err := dbsqlc.New(s.beats).UpsertWorker(ctx, dbsqlc.UpsertWorkerParams{
-		WorkerID: string(w.ID), Role: w.Role, Host: w.Host, Pid: int32(w.PID), StartedAt: instant(w.StartedAt), Now: s.nowOr(now),
+	row, err := dbsqlc.New(s.beats).UpsertWorker(ctx, dbsqlc.UpsertWorkerParams{
+		WorkerID: string(w.ID), Role: w.Role, Host: w.Host, Pid: int32(w.PID), Program: migrate.Program(),
+		StartedAt: instant(w.StartedAt), Now: s.nowOr(now),
 	})
 	if errors.Is(err, pgx.ErrNoRows) {
 		return fmt.Errorf("postgres: heartbeat: worker %s was marked dead: %w", w.ID, store.ErrGuard)
@@ -37,10 +39,13 @@ func (s *Store) Heartbeat(ctx context.Context, w store.Worker, now time.Time) er
 		return classify("heartbeat", err)
 	}
 	s.peers.mine(string(w.ID))
-	if inserted {
+	if row.Inserted {
 		if err := s.notify(ctx, s.beats, nil); err != nil { // the others find out within peersFor anyway
 			s.log.WarnContext(ctx, "say hello to the other processes", "error", err)
 		}
+	}
+	if row.OldestProgram > migrate.Program() {
+		return fmt.Errorf("postgres: heartbeat: %w: it is for programs that know migration %d, this one knows %d", store.ErrOutdated, row.OldestProgram, migrate.Program())
 	}
 	return nil
 }

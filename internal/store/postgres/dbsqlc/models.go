@@ -355,6 +355,11 @@ type PlReservationSpot struct {
 	Booked        bool
 }
 
+type PlSchema struct {
+	OneRow        bool
+	OldestProgram int64
+}
+
 type PlSource struct {
 	Source    string
 	CreatedAt pgtype.Timestamptz
@@ -453,6 +458,7 @@ type PlWorker struct {
 	StartedAt   pgtype.Timestamptz
 	HeartbeatAt pgtype.Timestamptz
 	DeadAt      pgtype.Timestamptz
+	Program     int64
 }
 
 type RiverJob struct {

@@ -107,7 +107,7 @@ func (q *Queries) HeldJobs(ctx context.Context, arg HeldJobsParams) ([]HeldJobsR
 }
 
 const listDead = `-- name: ListDead :many
-SELECT w.worker_id, w.role, w.host, w.pid, w.started_at, w.heartbeat_at, w.dead_at FROM pl_workers AS w
+SELECT w.worker_id, w.role, w.host, w.pid, w.started_at, w.heartbeat_at, w.dead_at, w.program FROM pl_workers AS w
 WHERE w.dead_at IS NOT NULL
 ORDER BY w.worker_id
 `
@@ -129,6 +129,7 @@ func (q *Queries) ListDead(ctx context.Context) ([]PlWorker, error) {
 			&i.StartedAt,
 			&i.HeartbeatAt,
 			&i.DeadAt,
+			&i.Program,
 		); err != nil {
 			return nil, err
 		}
@@ -141,7 +142,7 @@ func (q *Queries) ListDead(ctx context.Context) ([]PlWorker, error) {
 }
 
 const listWorkers = `-- name: ListWorkers :many
-SELECT w.worker_id, w.role, w.host, w.pid, w.started_at, w.heartbeat_at, w.dead_at FROM pl_workers AS w
+SELECT w.worker_id, w.role, w.host, w.pid, w.started_at, w.heartbeat_at, w.dead_at, w.program FROM pl_workers AS w
 ORDER BY w.dead_at IS NOT NULL, w.worker_id
 `
 
@@ -162,6 +163,7 @@ func (q *Queries) ListWorkers(ctx context.Context) ([]PlWorker, error) {
 			&i.StartedAt,
 			&i.HeartbeatAt,
 			&i.DeadAt,
+			&i.Program,
 		); err != nil {
 			return nil, err
 		}
@@ -295,11 +297,11 @@ func (q *Queries) OtherWorkers(ctx context.Context, own []string) (bool, error) 
 }
 
 const upsertWorker = `-- name: UpsertWorker :one
-INSERT INTO pl_workers AS w (worker_id, role, host, pid, started_at, heartbeat_at, dead_at)
-VALUES ($1, $2, $3, $4, $5, coalesce($6::timestamptz, clock_timestamp()), NULL)
+INSERT INTO pl_workers AS w (worker_id, role, host, pid, program, started_at, heartbeat_at, dead_at)
+VALUES ($1, $2, $3, $4, $5, $6, coalesce($7::timestamptz, clock_timestamp()), NULL)
 ON CONFLICT (worker_id) DO UPDATE SET heartbeat_at = excluded.heartbeat_at
 WHERE w.dead_at IS NULL
-RETURNING (xmax = 0)::boolean AS inserted
+RETURNING (xmax = 0)::boolean AS inserted, (SELECT s.oldest_program FROM pl_schema AS s) AS oldest_program
 `
 
 type UpsertWorkerParams struct {
@@ -307,21 +309,30 @@ type UpsertWorkerParams struct {
 	Role      string
 	Host      string
 	Pid       int32
+	Program   int64
 	StartedAt pgtype.Timestamptz
 	Now       pgtype.Timestamptz
 }
 
-// The dead stay dead: their row does not change, and the caller is told (no row).
-func (q *Queries) UpsertWorker(ctx context.Context, arg UpsertWorkerParams) (bool, error) {
+type UpsertWorkerRow struct {
+	Inserted      bool
+	OldestProgram int64
+}
+
+// The dead stay dead: their row does not change, and the caller is told (no row). The
+// caller also hears which programs may still use the schema; a SQLite file has no other
+// program beside it.
+func (q *Queries) UpsertWorker(ctx context.Context, arg UpsertWorkerParams) (UpsertWorkerRow, error) {
 	row := q.db.QueryRow(ctx, upsertWorker,
 		arg.WorkerID,
 		arg.Role,
 		arg.Host,
 		arg.Pid,
+		arg.Program,
 		arg.StartedAt,
 		arg.Now,
 	)
-	var inserted bool
-	err := row.Scan(&inserted)
-	return inserted, err
+	var i UpsertWorkerRow
+	err := row.Scan(&i.Inserted, &i.OldestProgram)
+	return i, err
 }
