@@ -36,7 +36,7 @@ func TestSchemaMovesOn(t *testing.T) {
 		require.Equal(t, client.TaskStatus("completed"), s.ended("fleet", fmt.Sprintf("f%d", i)).Status)
 	}
 	again := serve(t, dir, args...) // a rollback may start the older program beside the newer schema
-	require.Contains(t, again.output(), "ahead of this program")
+	require.Contains(t, again.Output(), "ahead of this program")
 	again.signal(syscall.SIGTERM)
 	require.Equal(t, 0, again.exit())
 
@@ -48,7 +48,7 @@ func TestSchemaMovesOn(t *testing.T) {
 	require.NoError(t, err)
 	for _, p := range []*process{s.process, w} {
 		require.Equal(t, 1, p.exit())
-		require.Contains(t, p.output(), "start the newer program")
+		require.Contains(t, p.Output(), "start the newer program")
 	}
 	var completed, lost int
 	require.NoError(t, db.Pool.QueryRow(soon(t), `SELECT count(*) FILTER (WHERE kind = 'complete'), count(*) FILTER (WHERE kind IN ('lost', 'fail'))

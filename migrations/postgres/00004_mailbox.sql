@@ -1,3 +1,4 @@
+-- oldest-program: 2
 -- +goose Up
 
 -- When a message was acknowledged; NULL: a read still returns it. A flag of the row,
