@@ -55,17 +55,21 @@ type auditInput struct {
 // Resolve reads the parameters Huma does not know how to.
 func (in *auditInput) Resolve(huma.Context) []error {
 	d := decoder{}
-	in.from = d.cursor("cursor", in.Cursor)
-	in.filter = store.EventFilter{
-		Pool: domain.PoolID(in.PoolID), TaskID: domain.TaskID(in.TaskID), Tenant: domain.Tenant(in.Tenant),
-		Kind: domain.EventKind(in.Kind), Subject: in.Subject,
-		From: d.queryTime("from", in.From), To: d.queryTime("to", in.To),
-		Cursor: in.from.After, Limit: in.Limit,
-	}
-	if f, t := in.filter.From, in.filter.To; !f.IsZero() && !t.IsZero() && t.Before(f) {
-		d.faultf("query.to", in.To, "is before from")
-	}
+	in.from = d.cursor("query.cursor", in.Cursor, ofEvents)
+	in.filter = d.eventFilter(in.From, in.To)
+	in.filter.Pool, in.filter.TaskID, in.filter.Tenant = domain.PoolID(in.PoolID), domain.TaskID(in.TaskID), domain.Tenant(in.Tenant)
+	in.filter.Kind, in.filter.Subject = domain.EventKind(in.Kind), in.Subject
+	in.filter.Cursor, in.filter.Limit = in.from.After, in.Limit
 	return d.errors()
+}
+
+// eventFilter begins a filter with its range of time.
+func (d *decoder) eventFilter(from, to string) store.EventFilter {
+	f := store.EventFilter{From: d.queryTime("from", from), To: d.queryTime("to", to)}
+	if !f.From.IsZero() && !f.To.IsZero() && f.To.Before(f.From) {
+		d.faultf("query.to", to, "is before from")
+	}
+	return f
 }
 
 type auditOutput struct {
@@ -80,6 +84,7 @@ func (s *server) auditRoutes() {
 			"back by complete, fail, expire, retry or lost) gives a pool's use at every instant.",
 		Errors: []int{422, 503},
 	}, s.listEvents)
+	s.auditStreamRoutes()
 }
 
 func (s *server) listEvents(ctx context.Context, in *auditInput) (*auditOutput, error) {
@@ -88,7 +93,7 @@ func (s *server) listEvents(ctx context.Context, in *auditInput) (*auditOutput, 
 		return nil, err
 	}
 	page := AuditPage{Events: make([]Event, 0, len(events))}
-	next := in.from.clone()
+	next := in.from.clone(ofEvents)
 	for i := range events {
 		next.advance(events[i].Source, events[i].Seq)
 		page.Events = append(page.Events, eventJSON(&events[i]))

@@ -14,8 +14,25 @@ import (
 // (sources not seen yet are still read from that time on). Clients see it as
 // base64url of its JSON and may not rely on that.
 type position struct {
+	// Kind is what the cursor is of, so that one of a mailbox is not taken for one of the
+	// trail. Cursors given out by versions without it have none, and are taken anywhere.
+	Kind  cursorKind    `json:"k,omitempty"`
 	After domain.Cursor `json:"a,omitempty"`
 	Since *time.Time    `json:"s,omitempty"`
+}
+
+// cursorKind is what a cursor is of.
+type cursorKind string
+
+const (
+	ofMessages cursorKind = "m"
+	ofEvents   cursorKind = "e"
+	ofTasks    cursorKind = "t"
+)
+
+// name is how a fault tells it.
+func (k cursorKind) name() string {
+	return map[cursorKind]string{ofMessages: "a mailbox", ofEvents: "the audit trail", ofTasks: "tasks"}[k]
 }
 
 // String returns the cursor as clients see it.
@@ -35,7 +52,10 @@ func (p *position) advance(source domain.Source, seq int64) {
 	p.After[source] = max(p.After[source], seq)
 }
 
-func (p *position) clone() position { return position{After: maps.Clone(p.After), Since: p.Since} }
+// clone returns a copy of its own, as a position of the kind.
+func (p *position) clone(kind cursorKind) position {
+	return position{Kind: kind, After: maps.Clone(p.After), Since: p.Since}
+}
 
 // since returns the time of reading's begin, zero for none.
 func (p *position) since() time.Time {
@@ -56,7 +76,8 @@ func parsePosition(text string) (position, bool) {
 		return position{}, false
 	}
 	d := decoder{}
-	d.object("", raw, field{name: "a", read: func(string, []byte) {}}, field{name: "s", read: func(string, []byte) {}})
+	d.object("", raw, field{name: "k", read: func(string, []byte) {}}, field{name: "a", read: func(string, []byte) {}},
+		field{name: "s", read: func(string, []byte) {}})
 	if len(d.faults) > 0 || json.Unmarshal(raw, &p) != nil {
 		return position{}, false
 	}
@@ -65,20 +86,29 @@ func parsePosition(text string) (position, bool) {
 			return position{}, false
 		}
 	}
+	if p.Kind != "" && p.Kind.name() == "" {
+		return position{}, false
+	}
 	if p.Since != nil && (p.Since.Year() < 1 || p.Since.Year() > 9999) {
 		return position{}, false
 	}
 	return p, true
 }
 
-// cursor reads a cursor parameter; the empty text is the beginning.
-func (d *decoder) cursor(name, text string) position {
+// cursor reads a cursor of the kind, which stands at the location; the empty text is
+// the beginning.
+func (d *decoder) cursor(location, text string, kind cursorKind) position {
 	if text == "" {
 		return position{}
 	}
 	p, ok := parsePosition(text)
-	if !ok {
-		d.faultf("query."+name, text, "is not a cursor that was given out here")
+	switch {
+	case !ok:
+		d.faultf(location, text, "is not a cursor that was given out here")
+	case p.Kind != "" && p.Kind != kind:
+		d.faultf(location, text, "is a cursor of %s, not of %s", p.Kind.name(), kind.name())
+	default:
+		return p
 	}
-	return p
+	return position{}
 }

@@ -13,7 +13,7 @@ import (
 // fields in later versions, so only request bodies are closed; and Retry-After is
 // shown where it is sent.
 func finish(document *huma.OpenAPI) {
-	closed := []string{"TaskSubmission", "ResourceCost", "MailboxKey", "Batch", "Settlement", "PoolChange",
+	closed := []string{"TaskSubmission", "ResourceCost", "MailboxKey", "Batch", "Settlement", "Acknowledgement", "PoolChange",
 		"NewFacility", "FacilityChange", "SpotImport", "NewSpot", "SpotChange", "NewVehicle", "PermitList", "NewStrategy",
 		"PriceRequest", "NewAdjustment", "NewEntry", "WaitRequest", "NewPayment", "TicketAdjustment", "LostReport", "NewExit",
 		"VoidRequest", "GateEventList", "GateEvent", "NewReservation", "OfferAcceptance", "WhatIfRequest"}

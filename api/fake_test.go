@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -43,6 +44,8 @@ type fake struct {
 	tasksF  store.TaskFilter
 	mailF   store.MailboxFilter
 	eventsF store.EventFilter
+	upTo    domain.Cursor
+	closed  atomic.Int64 // streams
 }
 
 func (f *fake) lock() func() {
@@ -135,6 +138,46 @@ func (f *fake) Events(_ context.Context, filter store.EventFilter) ([]domain.Eve
 	f.eventsF = filter
 	return f.events, f.err
 }
+
+func (f *fake) FollowMessages(_ context.Context, filter store.MailboxFilter) (api.Stream[domain.Message], error) {
+	defer f.lock()()
+	f.mailF = filter
+	return &fakeStream[domain.Message]{batches: [][]domain.Message{f.messages}, closed: &f.closed}, f.err
+}
+
+func (f *fake) FollowEvents(_ context.Context, filter store.EventFilter) (api.Stream[domain.Event], error) {
+	defer f.lock()()
+	f.eventsF = filter
+	return &fakeStream[domain.Event]{batches: [][]domain.Event{f.events}, closed: &f.closed}, f.err
+}
+
+func (f *fake) Acknowledge(_ context.Context, filter store.MailboxFilter, upTo domain.Cursor) (int64, error) {
+	defer f.lock()()
+	f.mailF, f.upTo = filter, upTo
+	return 7, f.err
+}
+
+// fakeStream gives its batches, nothing once, an outage once, and ends.
+type fakeStream[T any] struct {
+	batches [][]T
+	calls   int
+	closed  *atomic.Int64
+}
+
+func (s *fakeStream[T]) Next(context.Context, time.Duration) ([]T, error) {
+	s.calls++
+	switch n := s.calls - len(s.batches); {
+	case n <= 0:
+		return s.batches[s.calls-1], nil
+	case n == 1:
+		return nil, nil
+	case n == 2:
+		return nil, &domain.Error{Code: domain.CodeUnavailable, Message: "away"}
+	}
+	return nil, io.EOF
+}
+
+func (s *fakeStream[T]) Close() { s.closed.Add(1) }
 
 func (f *fake) Ready(context.Context) []api.Problem { return f.problems }
 

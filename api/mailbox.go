@@ -52,16 +52,18 @@ type mailboxInput struct {
 func (in *mailboxInput) Resolve(ctx huma.Context) []error {
 	d := decoder{}
 	in.filter = d.mailboxPath(requestOf(ctx.Context()).escapedPath)
-	if since, ok := parseTime(in.Since); ok {
-		in.from = position{Since: &since}
-	} else if in.Since != "" {
-		if in.from, ok = parsePosition(in.Since); !ok {
-			d.faultf("query.since", in.Since, "is neither a time as RFC 3339 has it nor a cursor that was given out here")
-		}
-	}
+	in.from = d.since(in.Since)
 	in.wait = d.wait(in.Wait)
 	in.filter.Since, in.filter.Cursor, in.filter.Limit = in.from.since(), in.from.After, in.Limit
 	return d.errors()
+}
+
+// since reads where a mailbox is to be read from: a time, or a cursor.
+func (d *decoder) since(text string) position {
+	if at, ok := parseTime(text); ok {
+		return position{Since: &at}
+	}
+	return d.cursor("query.since", text, ofMessages)
 }
 
 // mailboxPath reads /mailbox/{tenant}/{mailboxKey} as it was sent: what is
@@ -112,6 +114,8 @@ func (s *server) mailboxRoutes() {
 			"read: no cursor ever passes over one that is still being written. An empty mailbox is `200` with no messages.",
 		Errors: []int{422, 503},
 	}, s.readMailbox)
+	s.mailboxStreamRoutes()
+	s.ackRoutes()
 }
 
 func (s *server) readMailbox(ctx context.Context, in *mailboxInput) (*mailboxOutput, error) {
@@ -119,7 +123,7 @@ func (s *server) readMailbox(ctx context.Context, in *mailboxInput) (*mailboxOut
 	if err != nil {
 		return nil, err
 	}
-	next := in.from.clone()
+	next := in.from.clone(ofMessages)
 	page := MailboxPage{Messages: make([]Message, 0, len(messages))}
 	for i := range messages {
 		next.advance(messages[i].Source, messages[i].Seq)

@@ -38,11 +38,30 @@ type Service interface {
 	// Messages reads a mailbox across all backends. It holds an empty answer for at
 	// most wait.
 	Messages(ctx context.Context, filter store.MailboxFilter, wait time.Duration) ([]domain.Message, error)
+	// FollowMessages begins to follow a mailbox after the filter's cursor, from its time
+	// on. The caller closes the stream. io.EOF: the process is about to end.
+	FollowMessages(ctx context.Context, filter store.MailboxFilter) (Stream[domain.Message], error)
+	// Acknowledge acknowledges what reading the filter's mailbox from its time up to the
+	// cursor returns, and says how many messages were not before.
+	Acknowledge(ctx context.Context, filter store.MailboxFilter, upTo domain.Cursor) (int64, error)
 	// Events reads the audit trail across all backends.
 	Events(ctx context.Context, filter store.EventFilter) ([]domain.Event, error)
+	// FollowEvents is FollowMessages for the audit trail.
+	FollowEvents(ctx context.Context, filter store.EventFilter) (Stream[domain.Event], error)
 
 	// Ready returns what keeps the program from serving; nothing: it is ready.
 	Ready(ctx context.Context) []Problem
+}
+
+// Stream is somebody's place in a mailbox or in the trail while more is written to it.
+// It is for one goroutine at a time.
+type Stream[T any] interface {
+	// Next returns what is new, within a source in order and without a gap; it waits for
+	// it at most quiet, and then returns nothing. io.EOF: the process is about to end.
+	// After CodeUnavailable it may be called again, and nothing is lost.
+	Next(ctx context.Context, quiet time.Duration) ([]T, error)
+	// Close ends following. It may be called again.
+	Close()
 }
 
 // TaskView is a task and its place in the queue.

@@ -95,7 +95,7 @@ type listTasksInput struct {
 func (in *listTasksInput) Resolve(huma.Context) []error {
 	d := decoder{}
 	in.label = d.label(in.Label)
-	after := d.cursor("cursor", in.Cursor).After
+	after := d.cursor("query.cursor", in.Cursor, ofTasks).After
 	before, ok := after[domain.Source(in.PoolID)]
 	if in.Cursor != "" && len(d.faults) == 0 && (!ok || before < 1 || len(after) != 1) {
 		d.faultf("query.cursor", in.Cursor, "is not a cursor of this pool's tasks")
@@ -232,7 +232,7 @@ func (s *server) listTasks(ctx context.Context, in *listTasksInput) (*taskPageOu
 	output := &taskPageOutput{Body: TaskPage{Tasks: []Task{}}}
 	if len(tasks) > in.Limit {
 		tasks = tasks[:in.Limit]
-		next := position{}
+		next := position{Kind: ofTasks}
 		next.advance(domain.Source(in.PoolID), int64(tasks[in.Limit-1].JobID))
 		output.Body.NextCursor = next.String()
 	}

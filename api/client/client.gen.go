@@ -1119,6 +1119,20 @@ func (e ListTicketsParamsStatus) Valid() bool {
 	}
 }
 
+// Acknowledged defines model for Acknowledged.
+type Acknowledged struct {
+	// Acknowledged Messages that nobody had acknowledged before.
+	Acknowledged int64 `json:"acknowledged"`
+}
+
+// Acknowledgement defines model for Acknowledgement.
+type Acknowledgement struct {
+	// UpTo The nextCursor of a page, or the id of an event: everything that reading this mailbox returned up to there.
+	//
+	// Examples: eyJrIjoibSIsImEiOnsibGxtIjo0Mn19
+	UpTo string `json:"upTo"`
+}
+
 // Adjustment defines model for Adjustment.
 type Adjustment struct {
 	AdjustmentID string         `json:"adjustmentId"`
@@ -2548,6 +2562,36 @@ type ListEventsParams struct {
 	Cursor *string `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
+// FollowEventsParams defines parameters for FollowEvents.
+type FollowEventsParams struct {
+	// TaskID Only events of this task.
+	TaskID *string `form:"taskId,omitempty" json:"taskId,omitempty"`
+
+	// Tenant Only events of this tenant.
+	Tenant *string `form:"tenant,omitempty" json:"tenant,omitempty"`
+
+	// PoolID Only events of this pool.
+	PoolID *string `form:"poolId,omitempty" json:"poolId,omitempty"`
+
+	// Kind Only events of this kind.
+	Kind *string `form:"kind,omitempty" json:"kind,omitempty"`
+
+	// Subject Only events about this.
+	Subject *string `form:"subject,omitempty" json:"subject,omitempty"`
+
+	// From A time as RFC 3339 has it, inclusive.
+	From *string `form:"from,omitempty" json:"from,omitempty"`
+
+	// To A time as RFC 3339 has it, exclusive.
+	To *string `form:"to,omitempty" json:"to,omitempty"`
+
+	// Cursor Begin after the page with this nextCursor, or after the event with this id.
+	Cursor *string `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// LastEventID The id of the last event received; it comes before cursor.
+	LastEventID string `json:"Last-Event-ID,omitempty"`
+}
+
 // ListFacilitiesParams defines parameters for ListFacilities.
 type ListFacilitiesParams struct {
 	// Limit Items of a page.
@@ -2630,6 +2674,15 @@ type ReadMailboxParams struct {
 
 	// Wait Hold an empty answer for a message, at most this long (at most 5m): a duration such as 30s, or a number of seconds.
 	Wait *string `form:"wait,omitempty" json:"wait,omitempty"`
+}
+
+// FollowMailboxParams defines parameters for FollowMailbox.
+type FollowMailboxParams struct {
+	// Since A time (inclusive), the nextCursor of a page, or the id of an event.
+	Since *string `form:"since,omitempty" json:"since,omitempty"`
+
+	// LastEventID The id of the last event received; it comes before since.
+	LastEventID string `json:"Last-Event-ID,omitempty"`
 }
 
 // CancelTasksParams defines parameters for CancelTasks.
@@ -2730,6 +2783,9 @@ type ChangeSpotJSONRequestBody = SpotChange
 
 // TellGateEventsJSONRequestBody defines body for TellGateEvents for application/json ContentType.
 type TellGateEventsJSONRequestBody = GateEventList
+
+// AcknowledgeMailboxJSONRequestBody defines body for AcknowledgeMailbox for application/json ContentType.
+type AcknowledgeMailboxJSONRequestBody = Acknowledgement
 
 // ChangePoolJSONRequestBody defines body for ChangePool for application/json ContentType.
 type ChangePoolJSONRequestBody = PoolChange
@@ -2856,6 +2912,13 @@ type ClientInterface interface {
 	//
 	// Corresponds with GET /audit (the `ListEvents` operationId).
 	ListEvents(ctx context.Context, params *ListEventsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// FollowEvents Follow the audit trail
+	//
+	// What `GET /audit` returns, from the beginning, the time `from` or the cursor on, and then every event as it happens. Server-sent events (`text/event-stream`). The `id` of each is a cursor: a client that comes back with it in `Last-Event-ID` gets everything after it, without a gap and nothing twice, from any server. A quiet stream sends a comment every 15 seconds. It ends when the server stops, or when the client does not read; come back then.
+	//
+	// Corresponds with GET /audit/events (the `FollowEvents` operationId).
+	FollowEvents(ctx context.Context, params *FollowEventsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListFacilities List the facilities
 	//
@@ -3070,6 +3133,31 @@ type ClientInterface interface {
 	//
 	// Corresponds with GET /mailbox/{tenant}/{mailboxKey} (the `ReadMailbox` operationId).
 	ReadMailbox(ctx context.Context, tenant string, mailboxKey string, params *ReadMailboxParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// AcknowledgeMailboxWithBody Acknowledge messages
+	//
+	// What reading this mailbox returned up to the cursor is in no later read, whatever its key, and is deleted sooner. A user's key acknowledges the messages of all the user's sessions, `_` all of the tenant's. Doing it again changes nothing.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /mailbox/{tenant}/{mailboxKey}/ack (the `AcknowledgeMailbox` operationId).
+	AcknowledgeMailboxWithBody(ctx context.Context, tenant string, mailboxKey string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// AcknowledgeMailbox Acknowledge messages
+	//
+	// What reading this mailbox returned up to the cursor is in no later read, whatever its key, and is deleted sooner. A user's key acknowledges the messages of all the user's sessions, `_` all of the tenant's. Doing it again changes nothing.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /mailbox/{tenant}/{mailboxKey}/ack (the `AcknowledgeMailbox` operationId).
+	AcknowledgeMailbox(ctx context.Context, tenant string, mailboxKey string, body AcknowledgeMailboxJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// FollowMailbox Follow a mailbox
+	//
+	// What reading the mailbox returns, from the beginning, a time or a cursor on, and then every message as it is posted. Server-sent events (`text/event-stream`). The `id` of each is a cursor: a client that comes back with it in `Last-Event-ID` gets everything after it, without a gap and nothing twice, from any server. A quiet stream sends a comment every 15 seconds. It ends when the server stops, or when the client does not read; come back then.
+	//
+	// Corresponds with GET /mailbox/{tenant}/{mailboxKey}/events (the `FollowMailbox` operationId).
+	FollowMailbox(ctx context.Context, tenant string, mailboxKey string, params *FollowMailboxParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListPools List the pools
 	//
@@ -3475,6 +3563,23 @@ type ClientInterface interface {
 // Corresponds with GET /audit (the `ListEvents` operationId).
 func (c *Client) ListEvents(ctx context.Context, params *ListEventsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewListEventsRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// FollowEvents Follow the audit trail
+//
+// What `GET /audit` returns, from the beginning, the time `from` or the cursor on, and then every event as it happens. Server-sent events (`text/event-stream`). The `id` of each is a cursor: a client that comes back with it in `Last-Event-ID` gets everything after it, without a gap and nothing twice, from any server. A quiet stream sends a comment every 15 seconds. It ends when the server stops, or when the client does not read; come back then.
+//
+// Corresponds with GET /audit/events (the `FollowEvents` operationId).
+func (c *Client) FollowEvents(ctx context.Context, params *FollowEventsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewFollowEventsRequest(c.Server, params)
 	if err != nil {
 		return nil, err
 	}
@@ -3949,6 +4054,61 @@ func (c *Client) Health(ctx context.Context, reqEditors ...RequestEditorFn) (*ht
 // Corresponds with GET /mailbox/{tenant}/{mailboxKey} (the `ReadMailbox` operationId).
 func (c *Client) ReadMailbox(ctx context.Context, tenant string, mailboxKey string, params *ReadMailboxParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewReadMailboxRequest(c.Server, tenant, mailboxKey, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// AcknowledgeMailboxWithBody Acknowledge messages
+//
+// What reading this mailbox returned up to the cursor is in no later read, whatever its key, and is deleted sooner. A user's key acknowledges the messages of all the user's sessions, `_` all of the tenant's. Doing it again changes nothing.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /mailbox/{tenant}/{mailboxKey}/ack (the `AcknowledgeMailbox` operationId).
+func (c *Client) AcknowledgeMailboxWithBody(ctx context.Context, tenant string, mailboxKey string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewAcknowledgeMailboxRequestWithBody(c.Server, tenant, mailboxKey, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// AcknowledgeMailbox Acknowledge messages
+//
+// What reading this mailbox returned up to the cursor is in no later read, whatever its key, and is deleted sooner. A user's key acknowledges the messages of all the user's sessions, `_` all of the tenant's. Doing it again changes nothing.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /mailbox/{tenant}/{mailboxKey}/ack (the `AcknowledgeMailbox` operationId).
+func (c *Client) AcknowledgeMailbox(ctx context.Context, tenant string, mailboxKey string, body AcknowledgeMailboxJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewAcknowledgeMailboxRequest(c.Server, tenant, mailboxKey, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// FollowMailbox Follow a mailbox
+//
+// What reading the mailbox returns, from the beginning, a time or a cursor on, and then every message as it is posted. Server-sent events (`text/event-stream`). The `id` of each is a cursor: a client that comes back with it in `Last-Event-ID` gets everything after it, without a gap and nothing twice, from any server. A quiet stream sends a comment every 15 seconds. It ends when the server stops, or when the client does not read; come back then.
+//
+// Corresponds with GET /mailbox/{tenant}/{mailboxKey}/events (the `FollowMailbox` operationId).
+func (c *Client) FollowMailbox(ctx context.Context, tenant string, mailboxKey string, params *FollowMailboxParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewFollowMailboxRequest(c.Server, tenant, mailboxKey, params)
 	if err != nil {
 		return nil, err
 	}
@@ -4985,6 +5145,157 @@ func NewListEventsRequest(server string, params *ListEventsParams) (*http.Reques
 	return req, nil
 }
 
+// NewFollowEventsRequest constructs an http.Request for the FollowEvents method
+func NewFollowEventsRequest(server string, params *FollowEventsParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/audit/events")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.TaskID != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "taskId", *params.TaskID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Tenant != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "tenant", *params.Tenant, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.PoolID != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "poolId", *params.PoolID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Kind != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "kind", *params.Kind, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Subject != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "subject", *params.Subject, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.From != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "from", *params.From, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.To != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "to", *params.To, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		var headerParam0 string
+
+		headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Last-Event-ID", params.LastEventID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+		if err != nil {
+			return nil, err
+		}
+
+		req.Header.Set("Last-Event-ID", headerParam0)
+
+	}
+
+	return req, nil
+}
+
 // NewListFacilitiesRequest constructs an http.Request for the ListFacilities method
 func NewListFacilitiesRequest(server string, params *ListFacilitiesParams) (*http.Request, error) {
 	var err error
@@ -5991,6 +6302,141 @@ func NewReadMailboxRequest(server string, tenant string, mailboxKey string, para
 	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
 	if err != nil {
 		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewAcknowledgeMailboxRequest calls the generic AcknowledgeMailbox builder with application/json body
+func NewAcknowledgeMailboxRequest(server string, tenant string, mailboxKey string, body AcknowledgeMailboxJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewAcknowledgeMailboxRequestWithBody(server, tenant, mailboxKey, "application/json", bodyReader)
+}
+
+// NewAcknowledgeMailboxRequestWithBody constructs an http.Request for the AcknowledgeMailbox method, with any body, and a specified content type
+func NewAcknowledgeMailboxRequestWithBody(server string, tenant string, mailboxKey string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "tenant", tenant, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "mailboxKey", mailboxKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/mailbox/%s/%s/ack", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewFollowMailboxRequest constructs an http.Request for the FollowMailbox method
+func NewFollowMailboxRequest(server string, tenant string, mailboxKey string, params *FollowMailboxParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "tenant", tenant, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "mailboxKey", mailboxKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/mailbox/%s/%s/events", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Since != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "since", *params.Since, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		var headerParam0 string
+
+		headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Last-Event-ID", params.LastEventID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+		if err != nil {
+			return nil, err
+		}
+
+		req.Header.Set("Last-Event-ID", headerParam0)
+
 	}
 
 	return req, nil
@@ -7641,6 +8087,15 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with GET /audit (the `ListEvents` operationId).
 	ListEventsWithResponse(ctx context.Context, params *ListEventsParams, reqEditors ...RequestEditorFn) (*ListEventsResponse, error)
 
+	// FollowEventsWithResponse Follow the audit trail
+	//
+	// What `GET /audit` returns, from the beginning, the time `from` or the cursor on, and then every event as it happens. Server-sent events (`text/event-stream`). The `id` of each is a cursor: a client that comes back with it in `Last-Event-ID` gets everything after it, without a gap and nothing twice, from any server. A quiet stream sends a comment every 15 seconds. It ends when the server stops, or when the client does not read; come back then.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /audit/events (the `FollowEvents` operationId).
+	FollowEventsWithResponse(ctx context.Context, params *FollowEventsParams, reqEditors ...RequestEditorFn) (*FollowEventsResponse, error)
+
 	// ListFacilitiesWithResponse List the facilities
 	//
 	// By id.
@@ -7874,6 +8329,33 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with GET /mailbox/{tenant}/{mailboxKey} (the `ReadMailbox` operationId).
 	ReadMailboxWithResponse(ctx context.Context, tenant string, mailboxKey string, params *ReadMailboxParams, reqEditors ...RequestEditorFn) (*ReadMailboxResponse, error)
+
+	// AcknowledgeMailboxWithBodyWithResponse Acknowledge messages
+	//
+	// What reading this mailbox returned up to the cursor is in no later read, whatever its key, and is deleted sooner. A user's key acknowledges the messages of all the user's sessions, `_` all of the tenant's. Doing it again changes nothing.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /mailbox/{tenant}/{mailboxKey}/ack (the `AcknowledgeMailbox` operationId).
+	AcknowledgeMailboxWithBodyWithResponse(ctx context.Context, tenant string, mailboxKey string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*AcknowledgeMailboxResponse, error)
+
+	// AcknowledgeMailboxWithResponse Acknowledge messages
+	//
+	// What reading this mailbox returned up to the cursor is in no later read, whatever its key, and is deleted sooner. A user's key acknowledges the messages of all the user's sessions, `_` all of the tenant's. Doing it again changes nothing.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /mailbox/{tenant}/{mailboxKey}/ack (the `AcknowledgeMailbox` operationId).
+	AcknowledgeMailboxWithResponse(ctx context.Context, tenant string, mailboxKey string, body AcknowledgeMailboxJSONRequestBody, reqEditors ...RequestEditorFn) (*AcknowledgeMailboxResponse, error)
+
+	// FollowMailboxWithResponse Follow a mailbox
+	//
+	// What reading the mailbox returns, from the beginning, a time or a cursor on, and then every message as it is posted. Server-sent events (`text/event-stream`). The `id` of each is a cursor: a client that comes back with it in `Last-Event-ID` gets everything after it, without a gap and nothing twice, from any server. A quiet stream sends a comment every 15 seconds. It ends when the server stops, or when the client does not read; come back then.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /mailbox/{tenant}/{mailboxKey}/events (the `FollowMailbox` operationId).
+	FollowMailboxWithResponse(ctx context.Context, tenant string, mailboxKey string, params *FollowMailboxParams, reqEditors ...RequestEditorFn) (*FollowMailboxResponse, error)
 
 	// ListPoolsWithResponse List the pools
 	//
@@ -8371,6 +8853,68 @@ func (r ListEventsResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r ListEventsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// FollowEventsResponse503Headers the declared response headers of an HTTP 503 response for FollowEvents
+type FollowEventsResponse503Headers struct {
+	RetryAfter int
+}
+
+type FollowEventsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationProblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationProblemJSON422 *ProblemDetails
+	// ApplicationProblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationProblemJSON500 *ProblemDetails
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *ProblemDetails
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *FollowEventsResponse503Headers
+}
+
+// GetApplicationProblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r FollowEventsResponse) GetApplicationProblemJSON422() *ProblemDetails {
+	return r.ApplicationProblemJSON422
+}
+
+// GetApplicationProblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r FollowEventsResponse) GetApplicationProblemJSON500() *ProblemDetails {
+	return r.ApplicationProblemJSON500
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r FollowEventsResponse) GetApplicationProblemJSON503() *ProblemDetails {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r FollowEventsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r FollowEventsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r FollowEventsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r FollowEventsResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -9935,6 +10479,165 @@ func (r ReadMailboxResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r ReadMailboxResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// AcknowledgeMailboxResponse503Headers the declared response headers of an HTTP 503 response for AcknowledgeMailbox
+type AcknowledgeMailboxResponse503Headers struct {
+	RetryAfter int
+}
+
+type AcknowledgeMailboxResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Acknowledged
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *ProblemDetails
+	// ApplicationProblemJSON408 the response for an HTTP 408 `application/problem+json` response
+	ApplicationProblemJSON408 *ProblemDetails
+	// ApplicationProblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationProblemJSON413 *ProblemDetails
+	// ApplicationProblemJSON415 the response for an HTTP 415 `application/problem+json` response
+	ApplicationProblemJSON415 *ProblemDetails
+	// ApplicationProblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationProblemJSON422 *ProblemDetails
+	// ApplicationProblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationProblemJSON500 *ProblemDetails
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *ProblemDetails
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *AcknowledgeMailboxResponse503Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r AcknowledgeMailboxResponse) GetJSON200() *Acknowledged {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r AcknowledgeMailboxResponse) GetApplicationProblemJSON400() *ProblemDetails {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON408 returns the response for an HTTP 408 `application/problem+json` response
+func (r AcknowledgeMailboxResponse) GetApplicationProblemJSON408() *ProblemDetails {
+	return r.ApplicationProblemJSON408
+}
+
+// GetApplicationProblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r AcknowledgeMailboxResponse) GetApplicationProblemJSON413() *ProblemDetails {
+	return r.ApplicationProblemJSON413
+}
+
+// GetApplicationProblemJSON415 returns the response for an HTTP 415 `application/problem+json` response
+func (r AcknowledgeMailboxResponse) GetApplicationProblemJSON415() *ProblemDetails {
+	return r.ApplicationProblemJSON415
+}
+
+// GetApplicationProblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r AcknowledgeMailboxResponse) GetApplicationProblemJSON422() *ProblemDetails {
+	return r.ApplicationProblemJSON422
+}
+
+// GetApplicationProblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r AcknowledgeMailboxResponse) GetApplicationProblemJSON500() *ProblemDetails {
+	return r.ApplicationProblemJSON500
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r AcknowledgeMailboxResponse) GetApplicationProblemJSON503() *ProblemDetails {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r AcknowledgeMailboxResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r AcknowledgeMailboxResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r AcknowledgeMailboxResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r AcknowledgeMailboxResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// FollowMailboxResponse503Headers the declared response headers of an HTTP 503 response for FollowMailbox
+type FollowMailboxResponse503Headers struct {
+	RetryAfter int
+}
+
+type FollowMailboxResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationProblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationProblemJSON422 *ProblemDetails
+	// ApplicationProblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationProblemJSON500 *ProblemDetails
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *ProblemDetails
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *FollowMailboxResponse503Headers
+}
+
+// GetApplicationProblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r FollowMailboxResponse) GetApplicationProblemJSON422() *ProblemDetails {
+	return r.ApplicationProblemJSON422
+}
+
+// GetApplicationProblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r FollowMailboxResponse) GetApplicationProblemJSON500() *ProblemDetails {
+	return r.ApplicationProblemJSON500
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r FollowMailboxResponse) GetApplicationProblemJSON503() *ProblemDetails {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r FollowMailboxResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r FollowMailboxResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r FollowMailboxResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r FollowMailboxResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -12898,6 +13601,21 @@ func (c *ClientWithResponses) ListEventsWithResponse(ctx context.Context, params
 	return ParseListEventsResponse(rsp)
 }
 
+// FollowEventsWithResponse Follow the audit trail
+//
+// What `GET /audit` returns, from the beginning, the time `from` or the cursor on, and then every event as it happens. Server-sent events (`text/event-stream`). The `id` of each is a cursor: a client that comes back with it in `Last-Event-ID` gets everything after it, without a gap and nothing twice, from any server. A quiet stream sends a comment every 15 seconds. It ends when the server stops, or when the client does not read; come back then.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /audit/events (the `FollowEvents` operationId).
+func (c *ClientWithResponses) FollowEventsWithResponse(ctx context.Context, params *FollowEventsParams, reqEditors ...RequestEditorFn) (*FollowEventsResponse, error) {
+	rsp, err := c.FollowEvents(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseFollowEventsResponse(rsp)
+}
+
 // ListFacilitiesWithResponse List the facilities
 //
 // By id.
@@ -13286,6 +14004,51 @@ func (c *ClientWithResponses) ReadMailboxWithResponse(ctx context.Context, tenan
 		return nil, err
 	}
 	return ParseReadMailboxResponse(rsp)
+}
+
+// AcknowledgeMailboxWithBodyWithResponse Acknowledge messages
+//
+// What reading this mailbox returned up to the cursor is in no later read, whatever its key, and is deleted sooner. A user's key acknowledges the messages of all the user's sessions, `_` all of the tenant's. Doing it again changes nothing.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /mailbox/{tenant}/{mailboxKey}/ack (the `AcknowledgeMailbox` operationId).
+func (c *ClientWithResponses) AcknowledgeMailboxWithBodyWithResponse(ctx context.Context, tenant string, mailboxKey string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*AcknowledgeMailboxResponse, error) {
+	rsp, err := c.AcknowledgeMailboxWithBody(ctx, tenant, mailboxKey, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseAcknowledgeMailboxResponse(rsp)
+}
+
+// AcknowledgeMailboxWithResponse Acknowledge messages
+//
+// What reading this mailbox returned up to the cursor is in no later read, whatever its key, and is deleted sooner. A user's key acknowledges the messages of all the user's sessions, `_` all of the tenant's. Doing it again changes nothing.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /mailbox/{tenant}/{mailboxKey}/ack (the `AcknowledgeMailbox` operationId).
+func (c *ClientWithResponses) AcknowledgeMailboxWithResponse(ctx context.Context, tenant string, mailboxKey string, body AcknowledgeMailboxJSONRequestBody, reqEditors ...RequestEditorFn) (*AcknowledgeMailboxResponse, error) {
+	rsp, err := c.AcknowledgeMailbox(ctx, tenant, mailboxKey, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseAcknowledgeMailboxResponse(rsp)
+}
+
+// FollowMailboxWithResponse Follow a mailbox
+//
+// What reading the mailbox returns, from the beginning, a time or a cursor on, and then every message as it is posted. Server-sent events (`text/event-stream`). The `id` of each is a cursor: a client that comes back with it in `Last-Event-ID` gets everything after it, without a gap and nothing twice, from any server. A quiet stream sends a comment every 15 seconds. It ends when the server stops, or when the client does not read; come back then.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /mailbox/{tenant}/{mailboxKey}/events (the `FollowMailbox` operationId).
+func (c *ClientWithResponses) FollowMailboxWithResponse(ctx context.Context, tenant string, mailboxKey string, params *FollowMailboxParams, reqEditors ...RequestEditorFn) (*FollowMailboxResponse, error) {
+	rsp, err := c.FollowMailbox(ctx, tenant, mailboxKey, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseFollowMailboxResponse(rsp)
 }
 
 // ListPoolsWithResponse List the pools
@@ -14055,6 +14818,59 @@ func ParseListEventsResponse(rsp *http.Response) (*ListEventsResponse, error) {
 	switch {
 	case rsp.StatusCode == 503:
 		var headers ListEventsResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseFollowEventsResponse parses an HTTP response from a FollowEventsWithResponse call
+func ParseFollowEventsResponse(rsp *http.Response) (*FollowEventsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &FollowEventsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 503:
+		var headers FollowEventsResponse503Headers
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value int
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
@@ -15451,6 +16267,147 @@ func ParseReadMailboxResponse(rsp *http.Response) (*ReadMailboxResponse, error) 
 	switch {
 	case rsp.StatusCode == 503:
 		var headers ReadMailboxResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseAcknowledgeMailboxResponse parses an HTTP response from a AcknowledgeMailboxWithResponse call
+func ParseAcknowledgeMailboxResponse(rsp *http.Response) (*AcknowledgeMailboxResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &AcknowledgeMailboxResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Acknowledged
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 408:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON408 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 415:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 503:
+		var headers AcknowledgeMailboxResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseFollowMailboxResponse parses an HTTP response from a FollowMailboxWithResponse call
+func ParseFollowMailboxResponse(rsp *http.Response) (*FollowMailboxResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &FollowMailboxResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 503:
+		var headers FollowMailboxResponse503Headers
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value int
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {

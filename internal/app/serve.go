@@ -51,11 +51,13 @@ func Serve(ctx context.Context, cfg *config.Config, opts Options) (err error) {
 	if err != nil {
 		return err
 	}
+	feeds := newFeeds(b.stores, cfg.Limits.SafetyPoll(), p.metrics, ctx.Done(), opts.Log)
 	p.watch = func(ctx context.Context) {
-		var both sync.WaitGroup
-		both.Go(func() { p.reconcile(ctx) })
-		both.Go(func() { garage.Run(ctx) })
-		both.Wait()
+		var all sync.WaitGroup
+		all.Go(func() { p.reconcile(ctx) })
+		all.Go(func() { garage.Run(ctx) })
+		all.Go(func() { feeds.run(ctx, p.scheduler) })
+		all.Wait()
 	}
 	return p.run(ctx, func(ctx context.Context) (func(), error) {
 		if err := pushPolicies(ctx, p.scheduler, b.stores, wanted, stored, opts.Log); err != nil {
@@ -67,7 +69,7 @@ func Serve(ctx context.Context, cfg *config.Config, opts Options) (err error) {
 			}
 		}
 		edge := &service{
-			scheduler: p.scheduler, stores: p.backends.stores, homes: p.homes, parking: garage, limits: p.cfg.Limits,
+			scheduler: p.scheduler, stores: p.backends.stores, homes: p.homes, parking: garage, feeds: feeds, limits: p.cfg.Limits,
 			now: now, log: p.log, stop: ctx.Done(),
 		}
 		down := p.listen(ctx, listener, edge)

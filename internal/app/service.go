@@ -22,6 +22,7 @@ type service struct {
 	stores    map[domain.Backend]store.Store
 	homes     map[domain.PoolID]domain.Backend // of the queues of the configured pools
 	parking   *parkingHalf
+	feeds     *feeds
 	limits    config.Limits
 	now       func() time.Time
 	log       *slog.Logger

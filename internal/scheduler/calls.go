@@ -6,6 +6,7 @@ import (
 
 	"github.com/parkinglot/parkinglot/internal/domain"
 	"github.com/parkinglot/parkinglot/internal/plan"
+	"github.com/parkinglot/parkinglot/internal/store"
 )
 
 // Submit has all reqs decided, in as few turns as possible, and answers each, in
@@ -105,4 +106,19 @@ func (s *Scheduler) Watch(pool domain.PoolID) (<-chan struct{}, func()) {
 // WatchTask is Watch for one task: what ends beside it in this process does not wake the caller.
 func (s *Scheduler) WatchTask(pool domain.PoolID, id domain.TaskID) (<-chan struct{}, func()) {
 	return s.watchers.task(pool, id)
+}
+
+// WatchTrail returns a channel that gets a signal (one at a time, coalesced) when this
+// process has written to the audit trail, or another one says that something ended.
+// Other events of other processes give no signal.
+func (s *Scheduler) WatchTrail() (<-chan struct{}, func()) { return s.watchers.events() }
+
+// Announce says that something that has no loop here was written to a backend:
+// messages, events. It wakes who watches in this process and in the others. It never
+// blocks.
+func (s *Scheduler) Announce(name domain.Backend, source domain.Source) {
+	s.watchers.unknown(domain.PoolID(source))
+	if b := s.backends[name]; b != nil {
+		b.hint(store.Wake{Pool: domain.PoolID(source), Ended: true})
+	}
 }

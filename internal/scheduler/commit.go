@@ -20,6 +20,9 @@ func (l *loop) committed(t *turn) {
 	if len(d.Ended) > 0 || len(d.Messages) > 0 {
 		l.s.watchers.ended(l.pool, d.Ended)
 	}
+	if len(d.Events) > 0 {
+		l.s.watchers.written()
+	}
 	l.setTimer(t)
 	l.view.saw(t.pool, l.after(t), !d.Idle)
 	l.backend.hint(l.hints(t))

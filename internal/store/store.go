@@ -183,6 +183,9 @@ type Audit interface {
 	// Events returns events after the cursor, merged by (At, Source, Seq); within
 	// a source always by Seq, without a gap unless the filter makes one.
 	Events(ctx context.Context, f EventFilter) ([]domain.Event, error)
+	// EventHeads returns the greatest Seq of every source that has events here. An event
+	// that is recorded later has a greater one.
+	EventHeads(ctx context.Context) (domain.Cursor, error)
 	// EnsureAudit makes room for events of the days from now on (partitions, where
 	// the dialect has them).
 	EnsureAudit(ctx context.Context, now time.Time) error

@@ -38,6 +38,9 @@ type Metrics struct {
 	entrySeconds *prometheus.HistogramVec
 	runSeconds   *prometheus.HistogramVec
 	leaking      *prometheus.GaugeVec
+	following    *prometheus.GaugeVec
+	delivered    *prometheus.CounterVec
+	caughtUp     *prometheus.CounterVec
 }
 
 var (
@@ -74,11 +77,14 @@ func NewMetrics() *Metrics {
 			slow, "pool", "executor", "verdict"),
 		leaking: gauge("executors_leaking", "Executors that outlive their attempts: their work is covered by no units.", "pool"),
 	}
+	m.following = gauge("followers", "Readers that follow a mailbox or the audit trail: streams and long polls.", "feed")
+	m.delivered = counter("followed_total", "Messages and events handed to followers.", "feed")
+	m.caughtUp = counter("follower_reads_total", "Reads of followers that caught up by queries of their own.", "feed")
 	m.registry.MustRegister(
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		m.turnSeconds, m.turnRequests, m.turnWait, m.submissions, m.starts, m.retries, m.ended,
 		m.waitSeconds, m.backendUp, m.differences, m.httpSeconds,
-		m.entrySeconds, m.runSeconds, m.leaking,
+		m.entrySeconds, m.runSeconds, m.leaking, m.following, m.delivered, m.caughtUp,
 	)
 	return m
 }

@@ -16,6 +16,19 @@ import (
 // ahead of today.
 const auditDaysAhead = 9
 
+// EventHeads implements store.Audit.
+func (s *Store) EventHeads(ctx context.Context) (domain.Cursor, error) {
+	heads := domain.Cursor{}
+	err := s.read(ctx, "heads of events", func(ctx context.Context, q *dbsqlc.Queries) error {
+		rows, err := q.EventHeads(ctx)
+		for i := range rows {
+			heads[domain.Source(rows[i].Source)] = rows[i].Seq
+		}
+		return err
+	})
+	return heads, err
+}
+
 // EnsureAudit implements store.Audit.
 func (s *Store) EnsureAudit(ctx context.Context, now time.Time) error {
 	if now.IsZero() {

@@ -58,5 +58,18 @@ func eventRows(ctx context.Context, q *dbsqlc.Queries, source string, f *store.E
 	})
 }
 
+// EventHeads implements store.Audit.
+func (s *Store) EventHeads(ctx context.Context) (domain.Cursor, error) {
+	heads := domain.Cursor{}
+	err := s.read(ctx, "heads of events", func(ctx context.Context, q *dbsqlc.Queries) error {
+		rows, err := q.EventHeads(ctx)
+		for i := range rows {
+			heads[domain.Source(rows[i].Source)] = rows[i].Seq
+		}
+		return err
+	})
+	return heads, err
+}
+
 // EnsureAudit implements store.Audit. One table takes the events of all days.
 func (s *Store) EnsureAudit(context.Context, time.Time) error { return nil }

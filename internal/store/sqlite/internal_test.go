@@ -89,9 +89,9 @@ func TestPlans(t *testing.T) {
 	param, embed := regexp.MustCompile(`sqlc\.n?arg\(\w+\)`), regexp.MustCompile(`sqlc\.embed\((\w+)\)`)
 	scan := regexp.MustCompile(`SCAN (\w+)`)
 	alive := regexp.MustCompile(`INDEX pl_queue_jobs_live`) // bounded by what is queued and running
-	// ListOutbox, ListSources and MessageHeads read their whole table in order on purpose;
+	// ListOutbox, ListSources and the heads read their whole table in order on purpose;
 	// Tickets pages through all facilities in order, and its filters are optional.
-	whole := map[string]bool{"ListOutbox": true, "ListSources": true, "MessageHeads": true, "Tickets": true}
+	whole := map[string]bool{"ListOutbox": true, "ListSources": true, "MessageHeads": true, "EventHeads": true, "Tickets": true}
 	uses := map[string]string{
 		"Candidates": "pl_queue_jobs_order (pool_id=? AND lane=?)", "CountAhead": "pl_queue_jobs_order (pool_id=? AND lane=? AND priority=?",
 		"DueJobs": "pl_queue_jobs_deadline", "RestedJobs": "pl_queue_jobs_backoff",

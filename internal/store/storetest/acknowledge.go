@@ -183,6 +183,12 @@ func testPosted(t *testing.T, b *bundle) {
 	heads, err = b.MessageHeads(t.Context())
 	require.NoError(t, err)
 	require.Equal(t, domain.Cursor{"p": 2, "far": 7}, heads)
+
+	heads, err = b.EventHeads(t.Context())
+	require.NoError(t, err)
+	view, err := b.Pool(t.Context(), "p")
+	require.NoError(t, err)
+	require.Equal(t, domain.Cursor{"p": view.EventSeq}, heads, "far has messages only, and silent nothing yet")
 }
 
 func testPostedPages(t *testing.T, b *bundle) {

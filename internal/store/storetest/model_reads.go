@@ -233,6 +233,19 @@ func mergeStreams[T any](streams map[domain.Source][]T, limit int, at func(*T) t
 	return merged
 }
 
+// EventHeads implements store.Audit.
+func (m *Model) EventHeads(context.Context) (domain.Cursor, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	heads := domain.Cursor{}
+	for source, events := range m.events {
+		if len(events) > 0 {
+			heads[source] = events[len(events)-1].Seq
+		}
+	}
+	return heads, nil
+}
+
 // EnsureAudit implements store.Audit.
 func (m *Model) EnsureAudit(context.Context, time.Time) error { return nil }
 

@@ -84,6 +84,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.endTicketSpotsStmt, err = db.PrepareContext(ctx, endTicketSpots); err != nil {
 		return nil, fmt.Errorf("error preparing query EndTicketSpots: %w", err)
 	}
+	if q.eventHeadsStmt, err = db.PrepareContext(ctx, eventHeads); err != nil {
+		return nil, fmt.Errorf("error preparing query EventHeads: %w", err)
+	}
 	if q.eventsStmt, err = db.PrepareContext(ctx, events); err != nil {
 		return nil, fmt.Errorf("error preparing query Events: %w", err)
 	}
@@ -523,6 +526,11 @@ func (q *Queries) Close() error {
 	if q.endTicketSpotsStmt != nil {
 		if cerr := q.endTicketSpotsStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing endTicketSpotsStmt: %w", cerr)
+		}
+	}
+	if q.eventHeadsStmt != nil {
+		if cerr := q.eventHeadsStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing eventHeadsStmt: %w", cerr)
 		}
 	}
 	if q.eventsStmt != nil {
@@ -1144,6 +1152,7 @@ type Queries struct {
 	dueReservationsStmt       *sql.Stmt
 	dueWaitingStmt            *sql.Stmt
 	endTicketSpotsStmt        *sql.Stmt
+	eventHeadsStmt            *sql.Stmt
 	eventsStmt                *sql.Stmt
 	eventsOfTaskStmt          *sql.Stmt
 	eventsOfTenantStmt        *sql.Stmt
@@ -1282,6 +1291,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		dueReservationsStmt:       q.dueReservationsStmt,
 		dueWaitingStmt:            q.dueWaitingStmt,
 		endTicketSpotsStmt:        q.endTicketSpotsStmt,
+		eventHeadsStmt:            q.eventHeadsStmt,
 		eventsStmt:                q.eventsStmt,
 		eventsOfTaskStmt:          q.eventsOfTaskStmt,
 		eventsOfTenantStmt:        q.eventsOfTenantStmt,

@@ -1,0 +1,153 @@
+package feed
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+
+	"github.com/parkinglot/parkinglot/internal/domain"
+)
+
+// Bounds of a tail.
+const (
+	tailPage    = 500
+	tailRest    = 5 * time.Millisecond // between reads, so that wake-ups coalesce
+	tailTimeout = 5 * time.Second
+	retryFirst  = 50 * time.Millisecond
+	retryMost   = 2 * time.Second
+)
+
+// tail reads one backend for all followers.
+type tail[T any] struct {
+	hub    *Hub[T]
+	reader Reader[T]
+	log    *slog.Logger
+	wake   chan struct{}
+
+	// Guarded by the hub's mutex.
+	live   chan struct{} // closed while there is a position
+	at     domain.Cursor // the position: what followers were given; nil: none
+	failed error         // of the last read
+}
+
+func (t *tail[T]) run(ctx context.Context) {
+	retry := backoff.NewExponentialBackOff()
+	retry.InitialInterval, retry.MaxInterval = retryFirst, retryMost
+	for ctx.Err() == nil {
+		if !t.wanted() {
+			select {
+			case <-t.wake:
+			case <-ctx.Done():
+			}
+			continue
+		}
+		more, err := t.step(ctx)
+		if err != nil {
+			sleep(ctx, t.fault(ctx, err, retry))
+			continue
+		}
+		retry.Reset()
+		if !more {
+			sleep(ctx, tailRest)
+			t.rest(ctx)
+		}
+	}
+}
+
+// wanted reports whether anybody follows. A position that nobody needs is given up: it
+// would have to be read past everything written meanwhile.
+func (t *tail[T]) wanted() bool {
+	t.hub.mu.Lock()
+	defer t.hub.mu.Unlock()
+	if t.hub.followers > 0 {
+		return true
+	}
+	if t.at != nil {
+		t.at, t.live = nil, make(chan struct{})
+	}
+	return false
+}
+
+// step takes a position, or reads on from it. It reports whether to go on at once.
+func (t *tail[T]) step(ctx context.Context) (more bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, tailTimeout)
+	defer cancel()
+	if t.at == nil { // nobody else writes it
+		heads, err := t.reader.Heads(ctx)
+		if err != nil {
+			return false, err
+		}
+		t.begin(heads)
+		return true, nil
+	}
+	entries, err := t.reader.After(ctx, t.at, tailPage)
+	if err != nil {
+		return false, err
+	}
+	t.publish(entries)
+	return len(entries) >= tailPage, nil
+}
+
+func (t *tail[T]) begin(heads domain.Cursor) {
+	t.hub.mu.Lock()
+	defer t.hub.mu.Unlock()
+	t.at, t.failed = heads, nil
+	close(t.live)
+}
+
+// publish gives entries to their followers. The position moves in the same critical
+// section: who registers is before an entry or after it.
+func (t *tail[T]) publish(entries []Entry[T]) {
+	t.hub.mu.Lock()
+	defer t.hub.mu.Unlock()
+	t.failed = nil
+	for i := range entries {
+		e := &entries[i]
+		if e.Seq <= t.at[e.Source] {
+			continue
+		}
+		t.at[e.Source] = e.Seq
+		if e.Gone {
+			continue
+		}
+		for _, topic := range t.hub.opts.Topics(&e.Value) {
+			for f := range t.hub.topics[topic] {
+				f.offer(e)
+			}
+		}
+	}
+}
+
+// fault notes an error and returns how long to wait.
+func (t *tail[T]) fault(ctx context.Context, err error, retry backoff.BackOff) time.Duration {
+	t.hub.mu.Lock()
+	first := t.failed == nil
+	t.failed = err
+	t.hub.mu.Unlock()
+	if first && ctx.Err() == nil {
+		t.log.WarnContext(ctx, "followers wait: what is new cannot be read", "error", err)
+	}
+	return retry.NextBackOff()
+}
+
+// rest waits for news, or for the time to look without any.
+func (t *tail[T]) rest(ctx context.Context) {
+	poll := time.NewTimer(t.hub.opts.Poll)
+	defer poll.Stop()
+	select {
+	case <-t.wake:
+	case <-poll.C:
+	case <-ctx.Done():
+	}
+}
+
+func sleep(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+}
