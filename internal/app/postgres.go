@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -26,7 +27,9 @@ const (
 // postgresBackend is the store and what stands beside it.
 type postgresBackend struct {
 	store *postgres.Store
-	side  *pgxpool.Pool // of the migrations and of River's worker
+	side  *pgxpool.Pool // of the migrations and of River's worker, past the pooler if there is a way
+	// pollOnly: side has no sessions, so River cannot listen.
+	pollOnly bool
 }
 
 // openPostgres connects, refuses a schema that is not this program's (or migrates
@@ -41,6 +44,10 @@ func openPostgres(ctx context.Context, database config.Database, mayMigrate bool
 	if b.side, err = connect(ctx, database); err != nil {
 		return nil, err
 	}
+	b.pollOnly = isPooled(database)
+	if mayMigrate && b.pollOnly {
+		return nil, errNoSession
+	}
 	if err := checkSchema(ctx, b.side, database.Schema, mayMigrate, log); err != nil {
 		return nil, err
 	}
@@ -50,7 +57,8 @@ func openPostgres(ctx context.Context, database config.Database, mayMigrate bool
 	}
 	inserter.AnnounceThrough(b.side)
 	b.store, err = postgres.Open(ctx, postgres.Options{
-		URL: database.URL, Schema: database.Schema, Inserter: inserter, MaxConns: int32(database.MaxConns), Log: log,
+		URL: database.URL, Pooled: database.Pooled(), DirectURL: database.DirectURL,
+		Schema: database.Schema, Inserter: inserter, MaxConns: int32(database.MaxConns), Log: log,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("postgres: %w", err)
@@ -64,15 +72,22 @@ func (b *postgresBackend) close() {
 	}
 }
 
-// connect opens a small pool whose search_path is the schema alone, and asks the
-// server for an answer.
+// errNoSession: what migrations set must last for longer than a transaction.
+var errNoSession = errors.New("migrations cannot go through a transaction pooler: set database.direct_url (PARKINGLOT_DATABASE_DIRECT_URL) to a DSN past it")
+
+// isPooled reports whether there is no way past the pooler.
+func isPooled(database config.Database) bool { return database.Pooled() && database.DirectURL == "" }
+
+// connect opens a small pool that works in the schema, past the pooler if there is a
+// way, and asks the server for an answer.
 func connect(ctx context.Context, database config.Database) (*pgxpool.Pool, error) {
-	conf, err := pgxpool.ParseConfig(database.URL)
+	dsn := cmp.Or(database.DirectURL, database.URL)
+	conf, err := pgxpool.ParseConfig(dsn)
 	if err != nil {
 		return nil, errors.New("postgres: database.url is no Postgres DSN") // the cause repeats the password
 	}
 	conf.MaxConns, conf.MinConns = sideConns, 0
-	conf.ConnConfig.RuntimeParams["search_path"] = database.Schema
+	postgres.UseSchema(conf.ConnConfig, dsn, database.Schema, isPooled(database))
 	conf.ConnConfig.RuntimeParams["application_name"] = "parkinglot"
 	conf.ConnConfig.ConnectTimeout = connectTimeout
 	pool, err := pgxpool.NewWithConfig(ctx, conf)
@@ -85,11 +100,20 @@ func connect(ctx context.Context, database config.Database) (*pgxpool.Pool, erro
 		pool.Close()
 		return nil, unreachable(conf.ConnConfig.Config, err)
 	}
+	if isPooled(database) {
+		if err := postgres.CheckPooled(ask, pool, database.Schema); err != nil {
+			pool.Close()
+			return nil, fmt.Errorf("postgres: %w", err)
+		}
+	}
 	return pool, nil
 }
 
 // unreachable says where Postgres was looked for and why it was not found there.
 func unreachable(conf pgconn.Config, err error) error {
+	if postgres.IsPooler(err) {
+		return fmt.Errorf("at %s:%d is a connection pooler: set database.pooler to transaction (PARKINGLOT_DATABASE_POOLER), and database.direct_url to a DSN past it: %w", conf.Host, conf.Port, err)
+	}
 	if refused, ok := errors.AsType[*pgconn.PgError](err); ok {
 		return fmt.Errorf("postgres at %s:%d refuses user %q for database %q: %s (SQLSTATE %s)",
 			conf.Host, conf.Port, conf.User, conf.Database, refused.Message, refused.Code)
@@ -142,6 +166,9 @@ func sayIfAhead(ctx context.Context, migrator *migrate.Migrator, log *slog.Logge
 func Migrate(ctx context.Context, cfg *config.Config, work func(context.Context, *migrate.Migrator) error) error {
 	if cfg.Database.URL == "" {
 		return errors.New("no Postgres is configured: set database.url, --database-url or PARKINGLOT_DATABASE_URL (the file backend is migrated by serve itself)")
+	}
+	if isPooled(cfg.Database) {
+		return errNoSession
 	}
 	pool, err := connect(ctx, cfg.Database)
 	if err != nil {

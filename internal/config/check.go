@@ -124,7 +124,15 @@ func (c *checker) database(cfg *Config) {
 		}
 		return
 	}
-	if _, err := pgconn.ParseConfig(cfg.Database.URL); err != nil {
+	c.dsn(at, cfg.Database.URL)
+	const direct = "database.direct_url"
+	if c.expandAt(direct, &cfg.Database.DirectURL); cfg.Database.DirectURL != "" && !c.bad(direct) {
+		c.dsn(direct, cfg.Database.DirectURL)
+	}
+}
+
+func (c *checker) dsn(at, dsn string) {
+	if _, err := pgconn.ParseConfig(dsn); err != nil {
 		// The parser's message repeats the DSN without its password, or with all of it
 		// when it could not find one: say what failed, not what was given.
 		c.faultf(at, nil, "is no Postgres DSN: write postgres://user:password@host:5432/database or key=value pairs")

@@ -28,10 +28,15 @@ type Config struct {
 
 // Database says where Postgres is.
 type Database struct {
-	URL      string `key:"url"       doc:"Postgres DSN, as a URL or key=value pairs. $VAR is taken from the environment."`
-	Schema   string `key:"schema"    doc:"Schema of all tables, made by migrate." format:"identifier"`
-	MaxConns int64  `key:"max_conns" doc:"Connections of a process for turns and reads; 0: 10. River, heartbeats and wake-ups have a few besides." min:"0" max:"10000"`
+	URL       string `key:"url"       doc:"Postgres DSN, as a URL or key=value pairs. $VAR is taken from the environment."`
+	DirectURL string `key:"direct_url" doc:"DSN past the pooler, for what needs a session: LISTEN, River's worker, migrations; url when it is left out. $VAR is taken from the environment."`
+	Pooler    string `key:"pooler" doc:"What url leads to: none is Postgres itself; transaction is a pooler that gives connections away between transactions, such as PgBouncer." enum:"none|transaction"`
+	Schema    string `key:"schema"    doc:"Schema of all tables, made by migrate." format:"identifier"`
+	MaxConns  int64  `key:"max_conns" doc:"Connections of a process for turns and reads; 0: 10. River, heartbeats and wake-ups have a few besides." min:"0" max:"10000"`
 }
+
+// Pooled reports whether connections are given away between transactions.
+func (d Database) Pooled() bool { return d.Pooler == "transaction" }
 
 // Parking says where the parking half keeps its rows.
 type Parking struct {
@@ -104,7 +109,7 @@ type Retention struct {
 func builtIn() *Config {
 	return &Config{
 		DataDir:  "./data",
-		Database: Database{Schema: "public"},
+		Database: Database{Schema: "public", Pooler: "none"},
 		Defaults: Policy{
 			MaxQueueDepth: 1000, DefaultTimeoutSecs: 60,
 			QueueBackend: "file", MailboxBackend: "file",

@@ -34,7 +34,10 @@ type WorkerOptions struct {
 	// Attempt returns the task of a live attempt with its payload, or store.ErrNotFound
 	// (store.Tasks.Attempt).
 	Attempt func(ctx context.Context, ref domain.Ref) (domain.Task, error)
-	Log     *slog.Logger // nil: slog.Default()
+	// PollOnly: DB has no sessions to LISTEN on. New jobs are found at the poll, a second
+	// apart while nothing runs.
+	PollOnly bool
+	Log      *slog.Logger // nil: slog.Default()
 }
 
 // Worker fetches the River jobs of worker pools and runs what they carry: one
@@ -66,6 +69,7 @@ func NewWorker(opts WorkerOptions) (*Worker, error) {
 func (w *Worker) newClient(id domain.WorkerID) (*river.Client[pgx.Tx], error) {
 	conf := config(w.opts.Schema, w.opts.Log)
 	conf.ID = string(id)
+	conf.PollOnly = w.opts.PollOnly
 	conf.CompletedJobRetentionPeriod = retention
 	conf.CancelledJobRetentionPeriod = retention
 	conf.DiscardedJobRetentionPeriod = retention

@@ -58,7 +58,8 @@ func TestExpandingMigrationLetsOlderProgramsRun(t *testing.T) {
 	t.Parallel()
 	db := dbtest.Postgres(t)
 	old := newMigrator(t, db)
-	_, err := db.Pool.Exec(t.Context(), "INSERT INTO pl_workers SELECT 'w', 'serve', 'h', 1, at, at, NULL::timestamptz, $1 FROM now() AS at", migrate.Program())
+	_, err := db.Pool.Exec(t.Context(), `INSERT INTO pl_workers (worker_id, role, host, pid, started_at, program, heartbeat_at)
+		VALUES ('w', 'serve', 'h', 1, now(), $1, now())`, migrate.Program())
 	require.NoError(t, err)
 
 	expand := fmt.Sprintf("-- oldest-program: %d\n-- +goose Up\nALTER TABLE pl_pools ADD COLUMN later text;", migrate.Program())

@@ -7,9 +7,9 @@
 // reads again: four round trips. A worker pool's River jobs are inserted between.
 //
 // Locks are transaction-level and settings local, so that PgBouncer's transaction
-// mode works, given ignore_startup_parameters = search_path and a role whose
-// search_path is the schema. Listen needs a real session: point it past PgBouncer
-// or rely on the safety poll.
+// mode works (Options.Pooled), given a role whose search_path is the schema. Listen
+// needs a real session: point it past PgBouncer (Options.DirectURL) or rely on the
+// safety poll.
 //
 // Limits: rank and units are bigint; a turn's id, the counters and every write are
 // refused together by the database when a row is not as it was read, when the

@@ -44,10 +44,14 @@ type JobAnnouncer interface {
 
 // Options say where the store is and how to use it.
 type Options struct {
-	URL      string      // a DSN
-	Schema   string      // empty: DefaultSchema
-	Inserter JobInserter // needed by turns of worker pools
-	MaxConns int32       // of turns and reads; heartbeats and Listen have one each besides. 0: 10
+	URL    string // a DSN
+	Schema string // empty: DefaultSchema
+	// Pooled: URL leads to a transaction pooler. LISTEN needs a session: it goes to
+	// DirectURL, or is left out, and hints of others are seen at the safety poll.
+	Pooled    bool
+	DirectURL string      // empty: URL, unless that is pooled
+	Inserter  JobInserter // needed by turns of worker pools
+	MaxConns  int32       // of turns and reads; heartbeats and Listen have one each besides. 0: 10
 	// Now replaces the database's clock in tests; nil: the database's.
 	Now func() time.Time
 	Log *slog.Logger // nil: none
@@ -60,7 +64,8 @@ type Store struct {
 	schema string
 	pool   *pgxpool.Pool // turns and reads
 	beats  *pgxpool.Pool // one connection: heartbeats never queue behind a turn
-	config *pgx.ConnConfig
+	// listener is how Listen connects; nil: it cannot.
+	listener *pgx.ConnConfig
 
 	careful carefulPools
 	queues  facilityQueues
@@ -77,11 +82,25 @@ var (
 func Open(ctx context.Context, opts Options) (*Store, error) {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
+	if opts.Schema == "" {
+		opts.Schema = DefaultSchema
+	}
 	config, err := poolConfig(opts)
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{opts: opts, log: opts.Log, schema: config.ConnConfig.RuntimeParams["search_path"], config: config.ConnConfig}
+	s := &Store{opts: opts, log: opts.Log, schema: opts.Schema, listener: config.ConnConfig}
+	if opts.DirectURL != "" {
+		direct := opts
+		direct.URL, direct.Pooled = opts.DirectURL, false
+		other, err := poolConfig(direct)
+		if err != nil {
+			return nil, err
+		}
+		s.listener = other.ConnConfig
+	} else if opts.Pooled {
+		s.listener = nil
+	}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
@@ -105,6 +124,11 @@ func (s *Store) prepare(ctx context.Context) error {
 	if err := s.Ping(ctx); err != nil {
 		return err
 	}
+	if s.opts.Pooled {
+		if err := CheckPooled(ctx, s.pool, s.schema); err != nil {
+			return err
+		}
+	}
 	migrator, err := migrate.NewPostgres(s.pool, s.schema, s.log)
 	if err != nil {
 		return err
@@ -125,16 +149,12 @@ func poolConfig(opts Options) (*pgxpool.Config, error) {
 	if err != nil {
 		return nil, fmt.Errorf("parse the database URL: %w", err)
 	}
-	schema := opts.Schema
-	if schema == "" {
-		schema = DefaultSchema
-	}
 	config.MaxConns = opts.MaxConns
 	if config.MaxConns <= 0 {
 		config.MaxConns = defaultMaxConns
 	}
 	cc := config.ConnConfig
-	cc.RuntimeParams["search_path"] = schema
+	UseSchema(cc, opts.URL, opts.Schema, opts.Pooled)
 	if cc.RuntimeParams["application_name"] == "" {
 		cc.RuntimeParams["application_name"] = "parkinglot"
 	}

@@ -20,6 +20,7 @@ const (
 	peersFor     = time.Second      // how long an answer to "is anybody else there" holds
 	hintsANotify = 16               // a payload is at most 8,000 bytes, a pool id 200
 	listenCheck  = 15 * time.Second // a connection that says nothing is asked
+	pretendEvery = 500 * time.Millisecond
 )
 
 // envelope is the payload of one notification.
@@ -109,8 +110,14 @@ func (s *Store) notify(ctx context.Context, db dbsqlc.DBTX, hints []store.Wake) 
 // at most 63 bytes, so it carries a hash of the schema rather than its name.
 func (s *Store) channel() string { return fmt.Sprintf("pl_wake_%016x", uint64(s.lockKey("wake", ""))) }
 
-// Listen implements store.Waker.
+// Listen implements store.Waker. Without a session of its own it only waits: hints of
+// others are then seen at the safety poll.
 func (s *Store) Listen(ctx context.Context, hear func(store.Wake)) error {
+	if s.listener == nil {
+		s.log.WarnContext(ctx, "other processes are heard at the safety poll only: LISTEN needs a connection past the pooler, set database.direct_url")
+		s.pretend(ctx, hear)
+		return nil
+	}
 	wait := backoff.NewExponentialBackOff()
 	wait.InitialInterval, wait.MaxInterval = 100*time.Millisecond, 5*time.Second
 	for {
@@ -131,9 +138,24 @@ func (s *Store) Listen(ctx context.Context, hear func(store.Wake)) error {
 	}
 }
 
+// pretend stands in for Listen without a session, until ctx ends. The safety poll sees
+// turns of others, but not that they asked a task to stop.
+func (s *Store) pretend(ctx context.Context, hear func(store.Wake)) {
+	ticker := time.NewTicker(pretendEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+			hear(store.Wake{Stop: true})
+		}
+	}
+}
+
 // listen serves one connection until it is lost or ctx ends.
 func (s *Store) listen(ctx context.Context, hear func(store.Wake)) error {
-	config := s.config.Copy()
+	config := s.listener.Copy()
 	// Nothing runs on the server that could be asked to stop: waiting ends at once.
 	config.BuildContextWatcherHandler = func(conn *pgconn.PgConn) ctxwatch.Handler {
 		return &pgconn.DeadlineContextWatcherHandler{Conn: conn.Conn()}

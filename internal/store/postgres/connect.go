@@ -1,0 +1,54 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+)
+
+// UseSchema makes connections work in a schema. Directly, their search_path is set when
+// they begin. A transaction pooler takes no such setting with it from one server
+// connection to the next, nor named prepared statements: search_path must come from the
+// role (see CheckPooled), and statements are described once and sent whole each time.
+// A DSN that says default_query_exec_mode itself is left at that.
+func UseSchema(config *pgx.ConnConfig, dsn, schema string, pooled bool) {
+	if !pooled {
+		config.RuntimeParams["search_path"] = schema
+		return
+	}
+	delete(config.RuntimeParams, "search_path")
+	if !strings.Contains(dsn, "default_query_exec_mode") {
+		config.DefaultQueryExecMode = pgx.QueryExecModeCacheDescribe
+	}
+}
+
+// ErrSearchPath: connections that come through a pooler are not in the schema.
+var ErrSearchPath = errors.New("the pooler's connections are in another schema")
+
+// CheckPooled asks a pooled connection in which schema it is. Error: ErrSearchPath, with
+// what to do about it.
+func CheckPooled(ctx context.Context, pool *pgxpool.Pool, schema string) error {
+	var path, user, database string
+	err := pool.QueryRow(ctx, "SELECT current_setting('search_path'), current_user, current_database()").Scan(&path, &user, &database)
+	if err != nil {
+		return classify("ask for the search_path", err)
+	}
+	// "$user" is looked in first and is nothing unless somebody made it.
+	first := strings.TrimPrefix(strings.ReplaceAll(path, " ", ""), `"$user",`)
+	if first == schema || strings.HasPrefix(first, schema+",") {
+		return nil
+	}
+	return fmt.Errorf("%w: search_path is %s, not %s; say once, on a direct connection, ALTER ROLE %s IN DATABASE %s SET search_path = %s, and let the pooler connect anew",
+		ErrSearchPath, path, schema, pgx.Identifier{user}.Sanitize(), pgx.Identifier{database}.Sanitize(), pgx.Identifier{schema}.Sanitize())
+}
+
+// IsPooler reports whether err is PgBouncer's refusal of a setting that it cannot keep.
+func IsPooler(err error) bool {
+	pg, ok := errors.AsType[*pgconn.PgError](err)
+	return ok && strings.Contains(pg.Message, "unsupported startup parameter")
+}
