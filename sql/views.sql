@@ -45,7 +45,8 @@ ORDER BY j.pool_id, j.started_at;
 -- The audit of tasks, to be filtered: SELECT * FROM pl_v_audit WHERE task_id = '…';
 CREATE OR REPLACE VIEW pl_v_audit AS
 SELECT e.pool_id, e.task_id, e.submission, e.seq, e.at, e.kind, e.status, e.attempt, e.units,
-       nullif(e.reason_code, '') AS reason_code, nullif(e.reason, '') AS reason, nullif(e.actor, '') AS actor
+       nullif(e.reason_code, '') AS reason_code, nullif(e.reason, '') AS reason, nullif(e.actor, '') AS actor,
+       pl_event_subjects(e.subjects, e.task_id, e.pool_id, e.tenant) AS subjects
 FROM pl_audit_events AS e
 ORDER BY e.source, e.seq;
 

@@ -2,6 +2,7 @@ package domain
 
 import (
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -53,6 +54,39 @@ type Event struct {
 	Actor    string   // who asked, where somebody did; empty: the scheduler
 	Subjects []string // "task:…", "pool:…", "tenant:…"
 	Detail   []byte   // JSON object; nil: none
+}
+
+// NamedSubjects returns what the event's own fields name: its task, its pool and its
+// tenant. The events of tasks and pools have these subjects and no others.
+func (e *Event) NamedSubjects() []string {
+	var named []string
+	for _, n := range e.names() {
+		if n.id != "" {
+			named = append(named, n.kind+n.id)
+		}
+	}
+	return named
+}
+
+// OnlyNamed reports whether the event's subjects are its NamedSubjects.
+func (e *Event) OnlyNamed() bool {
+	left := e.Subjects
+	for _, n := range e.names() {
+		if n.id == "" {
+			continue
+		}
+		if len(left) == 0 || len(left[0]) != len(n.kind)+len(n.id) || !strings.HasPrefix(left[0], n.kind) || !strings.HasSuffix(left[0], n.id) {
+			return false
+		}
+		left = left[1:]
+	}
+	return len(left) == 0
+}
+
+type name struct{ kind, id string }
+
+func (e *Event) names() [3]name {
+	return [3]name{{"task:", string(e.TaskID)}, {"pool:", string(e.PoolID)}, {"tenant:", string(e.Tenant)}}
 }
 
 // ID returns the event's public id: fixed width, so that ids of one source sort

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"time"
 
@@ -46,36 +47,94 @@ func (s *Store) EnsureAudit(ctx context.Context, now time.Time) error {
 	})
 }
 
-// Events implements store.Audit. Subjects that name a task, a tenant or a pool are
-// looked up by what they name.
+// auditBlock is how many numbers of a source a block of pl_audit_blocks has; the functions
+// of the schema say it too.
+const auditBlock = 256
+
+// eventWrites are the statements that record events; nil: there are none.
+type eventWrites struct {
+	insert   *dbsqlc.InsertEventsParams
+	finished *dbsqlc.SummariseEventsParams // nil: no block was finished
+}
+
+// recordEvents returns the writes of events, which are of one source and numbered
+// without a gap.
+func recordEvents(events []domain.Event) *eventWrites {
+	if len(events) == 0 {
+		return nil
+	}
+	w := &eventWrites{insert: eventParams(events)}
+	last := &events[len(events)-1]
+	if block := last.Seq / auditBlock; (events[0].Seq-1)/auditBlock != block {
+		w.finished = &dbsqlc.SummariseEventsParams{Source: string(last.Source), BeforeBlock: block, Now: instant(last.At)}
+	}
+	return w
+}
+
+func (w *eventWrites) send(ctx context.Context, q *dbsqlc.Queries) error {
+	if w == nil {
+		return nil
+	}
+	if err := q.InsertEvents(ctx, *w.insert); err != nil {
+		return err
+	}
+	if w.finished != nil {
+		return q.SummariseEvents(ctx, *w.finished)
+	}
+	return nil
+}
+
+func eventParams(events []domain.Event) *dbsqlc.InsertEventsParams {
+	n := len(events)
+	w := &dbsqlc.InsertEventsParams{
+		Sources: make([]string, n), Seqs: make([]int64, n), Ats: make([]pgtype.Timestamptz, n), Kinds: make([]string, n),
+		PoolIds: make([]string, n), TaskIds: make([]string, n), JobIds: make([]int64, n), Submissions: make([]int32, n),
+		Tenants: make([]string, n), Attempts: make([]int32, n), Units: make([]int64, n), Statuses: make([]string, n),
+		ReasonCodes: make([]string, n), Reasons: make([]string, n), Actors: make([]string, n), Subjects: make([]string, n),
+		Details: make([]string, n),
+	}
+	for i := range events {
+		e := &events[i]
+		w.Sources[i], w.Seqs[i], w.Ats[i], w.Kinds[i] = string(e.Source), e.Seq, instant(e.At), string(e.Kind)
+		w.PoolIds[i], w.TaskIds[i], w.JobIds[i], w.Submissions[i] = string(e.PoolID), string(e.TaskID), int64(e.JobID), int32(e.Submission)
+		w.Tenants[i], w.Attempts[i], w.Units[i], w.Statuses[i] = string(e.Tenant), int32(e.Attempt), int64(e.Units), string(e.Status)
+		w.ReasonCodes[i], w.Reasons[i], w.Actors[i] = string(e.Reason.Code), e.Reason.Message, e.Actor
+		if !e.OnlyNamed() {
+			w.Subjects[i] = arrayLiteral(e.Subjects)
+		}
+		w.Details[i] = string(e.Detail)
+	}
+	return w
+}
+
+// Events implements store.Audit.
 func (s *Store) Events(ctx context.Context, f store.EventFilter) ([]domain.Event, error) {
-	if id, ok := strings.CutPrefix(f.Subject, "task:"); ok && f.TaskID == "" {
-		f.TaskID = domain.TaskID(id)
-	}
-	if tenant, ok := strings.CutPrefix(f.Subject, "tenant:"); ok && f.Tenant == "" {
-		f.Tenant = domain.Tenant(tenant)
-	}
-	arg := dbsqlc.EventsParams{
-		FromAt: bound(f.From, pgtype.NegativeInfinity), ToAt: bound(f.To, pgtype.Infinity), Kind: string(f.Kind), Subject: f.Subject,
-		MaxRows: int32(f.Limit), PoolID: string(f.Pool),
+	arg := dbsqlc.EventsOfKeyParams{
+		FromAt: bound(f.From, pgtype.NegativeInfinity), ToAt: bound(f.To, pgtype.Infinity),
+		Tenant: string(f.Tenant), Kind: string(f.Kind), Subject: f.Subject, MaxRows: int32(f.Limit), PoolID: string(f.Pool),
 	}
 	arg.CursorSources, arg.CursorSeqs = cursorOf(f.Cursor)
+	task := string(f.TaskID)
+	if id, ok := strings.CutPrefix(f.Subject, "task:"); ok && task == "" {
+		task = id
+	}
+	arg.Key, arg.Also = auditKeys(&f)
 	var events []domain.Event
 	err := s.read(ctx, "events", func(ctx context.Context, q *dbsqlc.Queries) (err error) {
 		var rows []dbsqlc.PlAuditEvent
 		switch {
-		case f.TaskID != "":
+		case task != "":
 			rows, err = q.EventsOfTask(ctx, dbsqlc.EventsOfTaskParams{
-				CursorSources: arg.CursorSources, CursorSeqs: arg.CursorSeqs, TaskID: string(f.TaskID), Tenant: string(f.Tenant),
+				CursorSources: arg.CursorSources, CursorSeqs: arg.CursorSeqs, TaskID: task, Tenant: arg.Tenant,
 				FromAt: arg.FromAt, ToAt: arg.ToAt, Kind: arg.Kind, Subject: arg.Subject, MaxRows: arg.MaxRows, PoolID: arg.PoolID,
 			})
-		case f.Tenant != "":
-			rows, err = q.EventsOfTenant(ctx, dbsqlc.EventsOfTenantParams{
-				CursorSources: arg.CursorSources, CursorSeqs: arg.CursorSeqs, Tenant: string(f.Tenant),
-				FromAt: arg.FromAt, ToAt: arg.ToAt, Kind: arg.Kind, Subject: arg.Subject, MaxRows: arg.MaxRows, PoolID: arg.PoolID,
-			})
+		case arg.Key != "":
+			rows, err = q.EventsOfKey(ctx, arg)
 		default:
-			rows, err = q.Events(ctx, arg)
+			rows, err = q.Events(ctx, dbsqlc.EventsParams{
+				CursorSources: arg.CursorSources, CursorSeqs: arg.CursorSeqs,
+				FromAt: arg.FromAt, ToAt: arg.ToAt, MaxRows: arg.MaxRows, PoolID: arg.PoolID,
+			})
 		}
 		for i := range rows {
 			events = append(events, eventOf(&rows[i]))
@@ -83,6 +142,27 @@ func (s *Store) Events(ctx context.Context, f store.EventFilter) ([]domain.Event
 		return err
 	})
 	return events, err
+}
+
+// auditKeys returns the keys of pl_audit_blocks to look through for what fits f, the
+// one that is likely in fewer blocks first: at most two, none for what every block has.
+func auditKeys(f *store.EventFilter) (key, also string) {
+	var keys []string
+	if f.Subject != "" {
+		keys = append(keys, f.Subject)
+	}
+	common := f.Kind == domain.EventSubmit || f.Kind == domain.EventEnqueue || f.Kind == domain.EventStart || f.Kind == domain.EventComplete
+	if f.Kind != "" && !common {
+		keys = append(keys, "kind:"+string(f.Kind))
+	}
+	if f.Tenant != "" {
+		keys = append(keys, "tenant:"+string(f.Tenant))
+	}
+	if common {
+		keys = append(keys, "kind:"+string(f.Kind))
+	}
+	keys = append(slices.Compact(keys), "", "")
+	return keys[0], keys[1]
 }
 
 // bound is an end of a range of time; the zero time: open.

@@ -153,7 +153,7 @@ func labelsOf(encoded []byte) (map[string]string, error) {
 }
 
 func eventOf(row *dbsqlc.PlAuditEvent) domain.Event {
-	return domain.Event{
+	e := domain.Event{
 		Source:     domain.Source(row.Source),
 		Seq:        row.Seq,
 		At:         row.At.Time.UTC(),
@@ -171,6 +171,10 @@ func eventOf(row *dbsqlc.PlAuditEvent) domain.Event {
 		Subjects:   row.Subjects,
 		Detail:     maybeBytes(row.Detail),
 	}
+	if e.Subjects == nil {
+		e.Subjects = e.NamedSubjects()
+	}
+	return e
 }
 
 func messageOf(row *dbsqlc.PlMailboxMessage) domain.Message {

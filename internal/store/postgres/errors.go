@@ -113,5 +113,5 @@ func hasCode(err error, codes ...string) bool {
 func noPartition(err error) bool {
 	var pg *pgconn.PgError
 	return errors.As(err, &pg) && pg.Code == codeCheck && pg.ConstraintName == "" &&
-		strings.HasPrefix(pg.TableName, "pl_audit_events")
+		strings.HasPrefix(pg.TableName, "pl_audit_")
 }

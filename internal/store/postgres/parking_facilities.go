@@ -62,10 +62,7 @@ func record(ctx context.Context, q *dbsqlc.Queries, events []domain.Event, sourc
 	if err := q.InsertSources(ctx, dbsqlc.InsertSourcesParams{Sources: []string{string(source)}, Now: now}); err != nil {
 		return err
 	}
-	if len(events) == 0 {
-		return nil
-	}
-	return q.InsertEvents(ctx, *eventParams(events))
+	return recordEvents(events).send(ctx, q)
 }
 
 // register numbers and writes events that belong to no facility.

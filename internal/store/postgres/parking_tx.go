@@ -121,7 +121,7 @@ func (t *facilityTx) commit(ctx context.Context, what string) error {
 		t.abandon(ctx, t.conn, what)
 		return classifyParking(what, err)
 	}
-	events, messages := eventParams(t.events), messageParams(t.messages)
+	events, messages := recordEvents(t.events), messageParams(t.messages)
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), tripTimeout)
 	defer cancel()
 	err = pipelined(ctx, t.conn, func(p pipe) error {
@@ -136,10 +136,8 @@ func (t *facilityTx) commit(ctx context.Context, what string) error {
 				return err
 			}
 		}
-		if len(t.events) > 0 {
-			if err := p.InsertEvents(ctx, *events); err != nil {
-				return err
-			}
+		if err := events.send(ctx, p.Queries); err != nil {
+			return err
 		}
 		if len(t.messages) > 0 {
 			if err := p.InsertMessages(ctx, *messages); err != nil {

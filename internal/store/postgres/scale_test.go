@@ -192,8 +192,10 @@ func TestReadersSeek(t *testing.T) {
 	for _, source := range []string{"p", "q", "r"} {
 		b.exec(t, `INSERT INTO pl_sources (source, created_at) VALUES ($1, now()) ON CONFLICT DO NOTHING`, source)
 		b.exec(t, `INSERT INTO pl_audit_events (source, seq, at, kind, pool_id, task_id, tenant, subjects)
-			SELECT $1, g, $2::timestamptz - interval '1 day' + g * interval '10 seconds', 'submit', $1, 't' || g, 'acme', ARRAY['task:t' || g]
+			SELECT $1, g, $2::timestamptz - interval '1 day' + g * interval '10 seconds', CASE g WHEN 39000 THEN 'lost' ELSE 'submit' END, $1, 't' || g,
+			       CASE g % 8000 WHEN 0 THEN 'tiny' ELSE 'acme' END, CASE g % 9000 WHEN 0 THEN ARRAY['task:t' || g, 'vehicle:v'] END
 			FROM generate_series(1, $3::int) AS g`, source, now, perSource)
+		b.exec(t, `SELECT pl_audit_summarise($1, $2::int / 256, $3)`, source, perSource, now.AddDate(0, 0, 5))
 		b.exec(t, `INSERT INTO pl_mailbox_messages (source, seq, tenant, user_id, task_id, pool_id, submission, status, created_at)
 			SELECT $1, g, 'acme', 'u' || g % 10, 't' || g, $1, 1, 'completed', $2::timestamptz - interval '1 day' + g * interval '10 seconds'
 			FROM generate_series(1, $3::int) AS g`, source, now, perSource)
@@ -225,6 +227,12 @@ func TestReadersSeek(t *testing.T) {
 	events("of a tenant", store.EventFilter{Tenant: "acme", Cursor: middle, Limit: 100})
 	events("of a task", store.EventFilter{TaskID: "t30000", Limit: 100})
 	events("of a subject", store.EventFilter{Subject: "task:t30000", Limit: 100})
+	events("of a tiny tenant", store.EventFilter{Tenant: "tiny", Pool: "q", Limit: 100})
+	events("of a rare kind", store.EventFilter{Kind: domain.EventLost, Limit: 100})
+	events("of a rare kind and a large tenant", store.EventFilter{Kind: domain.EventLost, Tenant: "acme", Limit: 100})
+	events("of a vehicle", store.EventFilter{Subject: "vehicle:v", Pool: "r", Limit: 100})
+	events("of a pool as a subject", store.EventFilter{Subject: "pool:q", Limit: 100})
+	events("of a kind in the evening", store.EventFilter{Kind: domain.EventSubmit, Pool: "p", From: now.Add(43 * time.Hour), To: now.Add(44 * time.Hour), Limit: 100})
 	events("of an hour", store.EventFilter{From: now.Add(24 * time.Hour), To: now.Add(25 * time.Hour), Limit: 100})
 	messages := func(name string, f store.MailboxFilter) {
 		s := fresh()

@@ -49,14 +49,14 @@ type writes struct {
 	inserted *dbsqlc.InsertJobsParams
 	changed  *dbsqlc.UpdateJobsParams
 	river    []int64
-	events   *dbsqlc.InsertEventsParams
+	events   *eventWrites
 	messages *dbsqlc.InsertMessagesParams
 	outbox   *dbsqlc.InsertOutboxParams
 	leases   leaseWrites
 }
 
 func prepareWrites(pool *domain.Pool, d *plan.Decisions) (*writes, error) {
-	w := &writes{river: d.RiverDone, leases: prepareLeases(pool.PoolID, d)}
+	w := &writes{river: d.RiverDone, events: recordEvents(d.Events), leases: prepareLeases(pool.PoolID, d)}
 	var err error
 	if d.Pool != nil {
 		if w.pool, err = updatePoolParams(d.Pool, pool.Version, d); err != nil {
@@ -84,9 +84,6 @@ func prepareWrites(pool *domain.Pool, d *plan.Decisions) (*writes, error) {
 	}
 	if len(d.Changed) > 0 {
 		w.changed = updateJobsParams(pool.PoolID, d.Changed)
-	}
-	if len(d.Events) > 0 {
-		w.events = eventParams(d.Events)
 	}
 	if len(d.Messages) > 0 {
 		messages := messageParams(d.Messages)
@@ -137,10 +134,8 @@ func (w *writes) changeTasks(ctx context.Context, p pipe) error {
 }
 
 func (w *writes) record(ctx context.Context, p pipe) error {
-	if w.events != nil {
-		if err := p.InsertEvents(ctx, *w.events); err != nil {
-			return err
-		}
+	if err := w.events.send(ctx, p.Queries); err != nil {
+		return err
 	}
 	if w.messages != nil {
 		if err := p.InsertMessages(ctx, *w.messages); err != nil {
@@ -289,26 +284,6 @@ func updateJobsParams(pool domain.PoolID, changes []plan.Change) *dbsqlc.UpdateJ
 		w.NotBefores[i], w.StartedAts[i] = maybeInstant(t.NotBefore), maybeInstant(t.StartedAt)
 		w.FinishedAts[i], w.CancelAskedAts[i] = maybeInstant(t.FinishedAt), maybeInstant(t.CancelAsked)
 		w.Holders[i], w.RiverJobIds[i], w.Results[i] = string(t.Holder), t.RiverJobID, string(t.Result)
-	}
-	return w
-}
-
-func eventParams(events []domain.Event) *dbsqlc.InsertEventsParams {
-	n := len(events)
-	w := &dbsqlc.InsertEventsParams{
-		Sources: make([]string, n), Seqs: make([]int64, n), Ats: make([]pgtype.Timestamptz, n), Kinds: make([]string, n),
-		PoolIds: make([]string, n), TaskIds: make([]string, n), JobIds: make([]int64, n), Submissions: make([]int32, n),
-		Tenants: make([]string, n), Attempts: make([]int32, n), Units: make([]int64, n), Statuses: make([]string, n),
-		ReasonCodes: make([]string, n), Reasons: make([]string, n), Actors: make([]string, n), Subjects: make([]string, n),
-		Details: make([]string, n),
-	}
-	for i := range events {
-		e := &events[i]
-		w.Sources[i], w.Seqs[i], w.Ats[i], w.Kinds[i] = string(e.Source), e.Seq, instant(e.At), string(e.Kind)
-		w.PoolIds[i], w.TaskIds[i], w.JobIds[i], w.Submissions[i] = string(e.PoolID), string(e.TaskID), int64(e.JobID), int32(e.Submission)
-		w.Tenants[i], w.Attempts[i], w.Units[i], w.Statuses[i] = string(e.Tenant), int32(e.Attempt), int64(e.Units), string(e.Status)
-		w.ReasonCodes[i], w.Reasons[i], w.Actors[i] = string(e.Reason.Code), e.Reason.Message, e.Actor
-		w.Subjects[i], w.Details[i] = arrayLiteral(e.Subjects), string(e.Detail)
 	}
 	return w
 }

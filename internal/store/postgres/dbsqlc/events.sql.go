@@ -32,17 +32,18 @@ SELECT e.source, e.seq, e.at, e.kind, e.pool_id, e.task_id, e.job_id, e.submissi
 FROM pl_sources AS s
 LEFT JOIN (SELECT unnest($1::text[]) AS source, unnest($2::bigint[]) AS seq) AS c ON c.source = s.source
 CROSS JOIN LATERAL (
+    SELECT greatest(coalesce(c.seq, 0) + 1, pl_first_event_seq(s.source, $3)) AS first, pl_first_event_seq(s.source, $4) AS before
+) AS r
+CROSS JOIN LATERAL (
     SELECT a.source, a.seq, a.at, a.kind, a.pool_id, a.task_id, a.job_id, a.submission, a.tenant, a.attempt, a.units, a.status, a.reason_code, a.reason, a.actor, a.subjects, a.detail FROM pl_audit_events AS a
-    WHERE a.source = s.source AND a.seq > coalesce(c.seq, 0)
+    WHERE a.source = s.source AND a.seq >= r.first AND a.seq < r.before
       AND a.at >= $3 AND a.at < $4
-      AND ($5::text = '' OR a.kind = $5)
-      AND ($6::text = '' OR a.subjects @> ARRAY[$6::text])
     ORDER BY a.seq
-    LIMIT $7
+    LIMIT $5
 ) AS e
-WHERE $8::text = '' OR s.source = $8
+WHERE $6::text = '' OR s.source = $6
 ORDER BY e.at, e.source, e.seq
-LIMIT $7
+LIMIT $5
 `
 
 type EventsParams struct {
@@ -50,20 +51,94 @@ type EventsParams struct {
 	CursorSeqs    []int64
 	FromAt        pgtype.Timestamptz
 	ToAt          pgtype.Timestamptz
-	Kind          string
-	Subject       string
 	MaxRows       int32
 	PoolID        string
 }
 
 // A seek in every source from its place in the cursor, then merged. One query for each
-// way in, so that each has its index; from and to prune partitions.
+// way in; from and to become numbers, and prune partitions.
 func (q *Queries) Events(ctx context.Context, arg EventsParams) ([]PlAuditEvent, error) {
 	rows, err := q.db.Query(ctx, events,
 		arg.CursorSources,
 		arg.CursorSeqs,
 		arg.FromAt,
 		arg.ToAt,
+		arg.MaxRows,
+		arg.PoolID,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []PlAuditEvent
+	for rows.Next() {
+		var i PlAuditEvent
+		if err := rows.Scan(
+			&i.Source,
+			&i.Seq,
+			&i.At,
+			&i.Kind,
+			&i.PoolID,
+			&i.TaskID,
+			&i.JobID,
+			&i.Submission,
+			&i.Tenant,
+			&i.Attempt,
+			&i.Units,
+			&i.Status,
+			&i.ReasonCode,
+			&i.Reason,
+			&i.Actor,
+			&i.Subjects,
+			&i.Detail,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const eventsOfKey = `-- name: EventsOfKey :many
+SELECT e.source, e.seq, e.at, e.kind, e.pool_id, e.task_id, e.job_id, e.submission, e.tenant, e.attempt, e.units, e.status, e.reason_code, e.reason, e.actor, e.subjects, e.detail
+FROM pl_sources AS s
+LEFT JOIN (SELECT unnest($1::text[]) AS source, unnest($2::bigint[]) AS seq) AS c ON c.source = s.source
+CROSS JOIN LATERAL pl_audit_find(
+    s.source, greatest(coalesce(c.seq, 0) + 1, pl_first_event_seq(s.source, $3)), pl_first_event_seq(s.source, $4),
+    $5::text, $6::text, $7::text, $8::text, $9::text, $10::integer
+) AS e
+WHERE $11::text = '' OR s.source = $11
+ORDER BY e.at, e.source, e.seq
+LIMIT $10
+`
+
+type EventsOfKeyParams struct {
+	CursorSources []string
+	CursorSeqs    []int64
+	FromAt        pgtype.Timestamptz
+	ToAt          pgtype.Timestamptz
+	Key           string
+	Also          string
+	Tenant        string
+	Kind          string
+	Subject       string
+	MaxRows       int32
+	PoolID        string
+}
+
+// By the blocks that have something of the key, and of the other one where there is one.
+func (q *Queries) EventsOfKey(ctx context.Context, arg EventsOfKeyParams) ([]PlAuditEvent, error) {
+	rows, err := q.db.Query(ctx, eventsOfKey,
+		arg.CursorSources,
+		arg.CursorSeqs,
+		arg.FromAt,
+		arg.ToAt,
+		arg.Key,
+		arg.Also,
+		arg.Tenant,
 		arg.Kind,
 		arg.Subject,
 		arg.MaxRows,
@@ -106,129 +181,46 @@ func (q *Queries) Events(ctx context.Context, arg EventsParams) ([]PlAuditEvent,
 }
 
 const eventsOfTask = `-- name: EventsOfTask :many
-SELECT e.source, e.seq, e.at, e.kind, e.pool_id, e.task_id, e.job_id, e.submission, e.tenant, e.attempt, e.units, e.status, e.reason_code, e.reason, e.actor, e.subjects, e.detail
-FROM pl_sources AS s
-LEFT JOIN (SELECT unnest($1::text[]) AS source, unnest($2::bigint[]) AS seq) AS c ON c.source = s.source
-CROSS JOIN LATERAL (
-    SELECT a.source, a.seq, a.at, a.kind, a.pool_id, a.task_id, a.job_id, a.submission, a.tenant, a.attempt, a.units, a.status, a.reason_code, a.reason, a.actor, a.subjects, a.detail FROM pl_audit_events AS a
-    WHERE a.source = s.source AND a.seq > coalesce(c.seq, 0)
-      AND a.task_id = $3 AND a.task_id <> ''
-      AND ($4::text = '' OR a.tenant = $4)
-      AND a.at >= $5 AND a.at < $6
-      AND ($7::text = '' OR a.kind = $7)
-      AND ($8::text = '' OR a.subjects @> ARRAY[$8::text])
-    ORDER BY a.seq
-    LIMIT $9
-) AS e
-WHERE $10::text = '' OR s.source = $10
-ORDER BY e.at, e.source, e.seq
-LIMIT $9
+SELECT a.source, a.seq, a.at, a.kind, a.pool_id, a.task_id, a.job_id, a.submission, a.tenant, a.attempt, a.units, a.status, a.reason_code, a.reason, a.actor, a.subjects, a.detail
+FROM pl_audit_events AS a
+LEFT JOIN (SELECT unnest($1::text[]) AS source, unnest($2::bigint[]) AS seq) AS c ON c.source = a.source
+WHERE a.task_id = $3 AND a.task_id <> '' AND a.seq > coalesce(c.seq, 0)
+  AND ($4::text = '' OR a.source || '' = $4)
+  AND ($5::text = '' OR a.tenant = $5)
+  AND a.at >= $6 AND a.at < $7
+  AND ($8::text = '' OR a.kind = $8)
+  AND ($9::text = '' OR $9 = ANY (pl_event_subjects(a.subjects, a.task_id, a.pool_id, a.tenant)))
+ORDER BY a.at, a.source, a.seq
+LIMIT $10
 `
 
 type EventsOfTaskParams struct {
 	CursorSources []string
 	CursorSeqs    []int64
 	TaskID        string
+	PoolID        string
 	Tenant        string
 	FromAt        pgtype.Timestamptz
 	ToAt          pgtype.Timestamptz
 	Kind          string
 	Subject       string
 	MaxRows       int32
-	PoolID        string
 }
 
+// Over all sources at once: a task has few events. The pool is compared with an
+// expression, or the planner might walk over all of that pool instead.
 func (q *Queries) EventsOfTask(ctx context.Context, arg EventsOfTaskParams) ([]PlAuditEvent, error) {
 	rows, err := q.db.Query(ctx, eventsOfTask,
 		arg.CursorSources,
 		arg.CursorSeqs,
 		arg.TaskID,
+		arg.PoolID,
 		arg.Tenant,
 		arg.FromAt,
 		arg.ToAt,
 		arg.Kind,
 		arg.Subject,
 		arg.MaxRows,
-		arg.PoolID,
-	)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var items []PlAuditEvent
-	for rows.Next() {
-		var i PlAuditEvent
-		if err := rows.Scan(
-			&i.Source,
-			&i.Seq,
-			&i.At,
-			&i.Kind,
-			&i.PoolID,
-			&i.TaskID,
-			&i.JobID,
-			&i.Submission,
-			&i.Tenant,
-			&i.Attempt,
-			&i.Units,
-			&i.Status,
-			&i.ReasonCode,
-			&i.Reason,
-			&i.Actor,
-			&i.Subjects,
-			&i.Detail,
-		); err != nil {
-			return nil, err
-		}
-		items = append(items, i)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
-}
-
-const eventsOfTenant = `-- name: EventsOfTenant :many
-SELECT e.source, e.seq, e.at, e.kind, e.pool_id, e.task_id, e.job_id, e.submission, e.tenant, e.attempt, e.units, e.status, e.reason_code, e.reason, e.actor, e.subjects, e.detail
-FROM pl_sources AS s
-LEFT JOIN (SELECT unnest($1::text[]) AS source, unnest($2::bigint[]) AS seq) AS c ON c.source = s.source
-CROSS JOIN LATERAL (
-    SELECT a.source, a.seq, a.at, a.kind, a.pool_id, a.task_id, a.job_id, a.submission, a.tenant, a.attempt, a.units, a.status, a.reason_code, a.reason, a.actor, a.subjects, a.detail FROM pl_audit_events AS a
-    WHERE a.source = s.source AND a.seq > coalesce(c.seq, 0)
-      AND a.tenant = $3 AND a.tenant <> ''
-      AND a.at >= $4 AND a.at < $5
-      AND ($6::text = '' OR a.kind = $6)
-      AND ($7::text = '' OR a.subjects @> ARRAY[$7::text])
-    ORDER BY a.seq
-    LIMIT $8
-) AS e
-WHERE $9::text = '' OR s.source = $9
-ORDER BY e.at, e.source, e.seq
-LIMIT $8
-`
-
-type EventsOfTenantParams struct {
-	CursorSources []string
-	CursorSeqs    []int64
-	Tenant        string
-	FromAt        pgtype.Timestamptz
-	ToAt          pgtype.Timestamptz
-	Kind          string
-	Subject       string
-	MaxRows       int32
-	PoolID        string
-}
-
-func (q *Queries) EventsOfTenant(ctx context.Context, arg EventsOfTenantParams) ([]PlAuditEvent, error) {
-	rows, err := q.db.Query(ctx, eventsOfTenant,
-		arg.CursorSources,
-		arg.CursorSeqs,
-		arg.Tenant,
-		arg.FromAt,
-		arg.ToAt,
-		arg.Kind,
-		arg.Subject,
-		arg.MaxRows,
-		arg.PoolID,
 	)
 	if err != nil {
 		return nil, err
@@ -272,7 +264,7 @@ INSERT INTO pl_audit_events (
     status, reason_code, reason, actor, subjects, detail
 )
 SELECT r.source, r.seq, r.at, r.kind, r.pool_id, r.task_id, r.job_id, r.submission, r.tenant, r.attempt, r.units,
-       r.status, r.reason_code, r.reason, r.actor, r.subjects::text[], nullif(r.detail, '')
+       r.status, r.reason_code, r.reason, r.actor, nullif(r.subjects, '')::text[], nullif(r.detail, '')
 FROM (
     SELECT
         unnest($1::text[]) AS source,
@@ -316,7 +308,7 @@ type InsertEventsParams struct {
 }
 
 // subjects comes as the text of an array literal, one an event: an array of arrays would
-// have to be rectangular.
+// have to be rectangular. Empty: what the row names anyway.
 func (q *Queries) InsertEvents(ctx context.Context, arg InsertEventsParams) error {
 	_, err := q.db.Exec(ctx, insertEvents,
 		arg.Sources,
@@ -337,5 +329,21 @@ func (q *Queries) InsertEvents(ctx context.Context, arg InsertEventsParams) erro
 		arg.Subjects,
 		arg.Details,
 	)
+	return err
+}
+
+const summariseEvents = `-- name: SummariseEvents :exec
+SELECT pl_audit_summarise($1, $2, $3)
+`
+
+type SummariseEventsParams struct {
+	Source      string
+	BeforeBlock int64
+	Now         pgtype.Timestamptz
+}
+
+// Sent by who writes a source's first event of a block: all blocks before it are finished.
+func (q *Queries) SummariseEvents(ctx context.Context, arg SummariseEventsParams) error {
+	_, err := q.db.Exec(ctx, summariseEvents, arg.Source, arg.BeforeBlock, arg.Now)
 	return err
 }

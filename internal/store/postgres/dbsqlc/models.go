@@ -71,6 +71,14 @@ type PlAdjustment struct {
 	Reason       string
 }
 
+type PlAuditBlock struct {
+	Key    string
+	Source string
+	Block  int64
+	FromAt pgtype.Timestamptz
+	At     pgtype.Timestamptz
+}
+
 type PlAuditEvent struct {
 	Source     string
 	Seq        int64

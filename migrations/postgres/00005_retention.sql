@@ -1,0 +1,260 @@
+-- +goose Up
+
+-- The audit trail with fewer and smaller indexes. Every event pays for each of them, and
+-- the trail is most of what a turn writes.
+--
+-- (source, seq) is unique a partition, where the index need not carry the partition's
+-- key; that no number comes twice on two days, the turn's and the facility's row see to.
+-- A task's events are few: they are found by its id alone, and sorted.
+ALTER TABLE pl_audit_events DROP CONSTRAINT pl_audit_events_pkey;
+DROP INDEX pl_audit_events_task, pl_audit_events_tenant;
+CREATE INDEX pl_audit_events_task ON pl_audit_events (task_id) WHERE task_id <> '';
+
+-- NULL: the task, the pool and the tenant that the row names anyway.
+ALTER TABLE pl_audit_events ALTER COLUMN subjects DROP NOT NULL, ALTER COLUMN subjects DROP DEFAULT;
+
+-- What an event is about, as it is shown.
+-- +goose StatementBegin
+CREATE FUNCTION pl_event_subjects(stored text[], task_id text, pool_id text, tenant text) RETURNS text[]
+LANGUAGE sql IMMUTABLE AS $$
+    SELECT coalesce(stored, array_remove(ARRAY['task:' || nullif(task_id, ''), 'pool:' || nullif(pool_id, ''), 'tenant:' || nullif(tenant, '')], NULL))
+$$;
+-- +goose StatementEnd
+
+-- Instead of an index by tenant, by kind and by subject: which blocks of 256 events of a
+-- source have something of a key, 'tenant:…', 'kind:…' or a subject but a task. Who writes the
+-- first event of a next block adds the rows of the finished ones, a few hundredths of a
+-- row an event; readers look through the blocks of a key, and through what is not in a
+-- block yet. The empty key is in every block.
+CREATE TABLE pl_audit_blocks (
+    key     text COLLATE "C" NOT NULL,
+    source  text COLLATE "C" NOT NULL,
+    block   bigint      NOT NULL, -- seq / 256
+    from_at timestamptz NOT NULL, -- of the block's first event
+    at      timestamptz NOT NULL, -- of its last
+    PRIMARY KEY (key, source, block, at)
+) PARTITION BY RANGE (at);
+
+-- Makes the partitions of the days [first, first + days) that are missing: CREATE,
+-- then ATTACH, so that writers wait for a short lock only. The program calls it
+-- at start and daily, a week ahead; there is no default partition to scan.
+-- +goose StatementBegin
+CREATE OR REPLACE FUNCTION pl_ensure_audit_partitions(first date, days integer) RETURNS integer
+LANGUAGE plpgsql AS $$
+DECLARE
+    day    date;
+    parent text;
+    part   text;
+    made   integer := 0;
+BEGIN
+    PERFORM pg_advisory_xact_lock(hashtextextended('pl_ensure_audit_partitions ' || current_schema(), 0));
+    FOR day IN SELECT first + g FROM generate_series(0, days - 1) AS g LOOP
+        FOREACH parent IN ARRAY ARRAY['pl_audit_events', 'pl_audit_blocks'] LOOP
+            part := parent || '_' || to_char(day, 'YYYYMMDD');
+            CONTINUE WHEN to_regclass(format('%I.%I', current_schema(), part)) IS NOT NULL;
+            EXECUTE format('CREATE TABLE %I (LIKE %I INCLUDING DEFAULTS)', part, parent);
+            IF parent = 'pl_audit_events' THEN
+                EXECUTE format('CREATE UNIQUE INDEX %I ON %I (source, seq)', part || '_seq', part);
+            END IF;
+            EXECUTE format('ALTER TABLE %I ATTACH PARTITION %I FOR VALUES FROM (%L) TO (%L)',
+                           parent, part, day::timestamp AT TIME ZONE 'UTC', (day + 1)::timestamp AT TIME ZONE 'UTC');
+            made := made + 1;
+        END LOOP;
+    END LOOP;
+    RETURN made;
+END
+$$;
+-- +goose StatementEnd
+
+-- Adds the finished blocks of a source up to before, from the first that is missing: a
+-- process of an earlier version may have left some out. What is recent is looked at
+-- first, to find the last one in few partitions.
+-- +goose StatementBegin
+CREATE FUNCTION pl_audit_summarise(of_source text, before bigint, now timestamptz) RETURNS void
+LANGUAGE plpgsql SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET enable_bitmapscan = off AS $$
+DECLARE
+    last    bigint;
+    last_at timestamptz;
+BEGIN
+    SELECT b.block, b.at INTO last, last_at FROM pl_audit_blocks AS b
+    WHERE b.key = '' AND b.source = of_source AND b.at >= now - interval '1 day'
+    ORDER BY b.block DESC LIMIT 1;
+    IF last IS NULL THEN
+        SELECT b.block, b.at INTO last, last_at FROM pl_audit_blocks AS b
+        WHERE b.key = '' AND b.source = of_source ORDER BY b.block DESC LIMIT 1;
+    END IF;
+    INSERT INTO pl_audit_blocks (key, source, block, from_at, at)
+    SELECT DISTINCT k.key, of_source, e.block, e.from_at, e.at
+    FROM (
+        SELECT a.seq / 256 AS block, a.kind, a.tenant, a.pool_id, a.subjects, min(a.at) OVER w AS from_at, max(a.at) OVER w AS at
+        FROM pl_audit_events AS a
+        WHERE a.source = of_source AND a.seq >= coalesce(last + 1, 0) * 256 AND a.seq < before * 256
+          AND a.at >= coalesce(last_at, '-infinity')
+        WINDOW w AS (PARTITION BY a.seq / 256)
+    ) AS e
+    CROSS JOIN LATERAL unnest(ARRAY['', 'kind:' || e.kind, 'tenant:' || e.tenant, 'pool:' || e.pool_id] || e.subjects) AS k (key)
+    WHERE k.key NOT LIKE 'task:%' AND k.key NOT IN ('tenant:', 'pool:');
+END
+$$;
+-- +goose StatementEnd
+
+-- The first sequence number of a source's events at or after an instant; beyond every
+-- number when there is none. Within a source at never falls as seq grows, so halving
+-- finds it within the instant's day.
+-- +goose StatementBegin
+CREATE FUNCTION pl_first_event_seq(of_source text, since timestamptz) RETURNS bigint
+LANGUAGE plpgsql STABLE SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET enable_bitmapscan = off AS $$
+DECLARE
+    beyond CONSTANT bigint := 9223372036854775807;
+    midnight timestamptz;
+    low    bigint;
+    high   bigint;
+    middle bigint;
+    seen   timestamptz;
+BEGIN
+    IF since = '-infinity' THEN
+        RETURN 1;
+    ELSIF since = 'infinity' THEN
+        RETURN beyond;
+    END IF;
+    midnight := date_trunc('day', since AT TIME ZONE 'UTC') AT TIME ZONE 'UTC';
+    SELECT a.seq INTO low FROM pl_audit_events AS a
+    WHERE a.source = of_source AND a.at >= midnight AND a.at < midnight + interval '1 day' ORDER BY a.seq LIMIT 1;
+    IF low IS NULL THEN
+        SELECT a.seq INTO low FROM pl_audit_events AS a
+        WHERE a.source = of_source AND a.at >= midnight + interval '1 day' ORDER BY a.seq LIMIT 1;
+        RETURN coalesce(low, beyond);
+    END IF;
+    SELECT a.seq + 1 INTO high FROM pl_audit_events AS a
+    WHERE a.source = of_source AND a.at >= midnight AND a.at < midnight + interval '1 day' ORDER BY a.seq DESC LIMIT 1;
+    WHILE low < high LOOP
+        middle := low + (high - low) / 2;
+        SELECT a.at INTO seen FROM pl_audit_events AS a
+        WHERE a.source = of_source AND a.seq >= middle AND a.at >= midnight AND a.at < midnight + interval '1 day'
+        ORDER BY a.seq LIMIT 1;
+        IF seen < since THEN
+            low := middle + 1;
+        ELSE
+            high := middle;
+        END IF;
+    END LOOP;
+    RETURN low;
+END
+$$;
+-- +goose StatementEnd
+
+-- The first events of a source, in order, that are in [first, before) and fit the filter:
+-- those of the blocks that have both keys, then those in no block yet. Stable, so that
+-- all of it sees one state. One plan for all days, which prunes them as it runs: to plan
+-- for each block anew would cost more than to read it.
+-- +goose StatementBegin
+CREATE FUNCTION pl_audit_find(
+    of_source text, first bigint, before bigint, of_key text, also text,
+    of_tenant text, of_kind text, of_subject text, most integer
+) RETURNS SETOF pl_audit_events
+LANGUAGE plpgsql STABLE SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET enable_bitmapscan = off AS $$
+DECLARE
+    b     record;
+    tail  bigint;
+    more  bigint;
+    got   bigint := 0;
+BEGIN
+    FOR b IN
+        SELECT k.block, k.from_at, k.at FROM pl_audit_blocks AS k
+        WHERE k.key = of_key AND k.source = of_source AND k.block >= first / 256 AND k.block <= (before - 1) / 256
+          AND (also = '' OR EXISTS (
+            SELECT FROM pl_audit_blocks AS o
+            WHERE o.key = also AND o.source = of_source AND o.block = k.block AND o.at = k.at))
+        ORDER BY k.block
+    LOOP
+        RETURN QUERY SELECT a.* FROM pl_audit_events AS a
+        WHERE a.source = of_source AND a.seq >= greatest(b.block * 256, first) AND a.seq < least(b.block * 256 + 256, before)
+          AND a.at >= b.from_at AND a.at <= b.at
+          AND (of_tenant = '' OR a.tenant = of_tenant)
+          AND (of_kind = '' OR a.kind = of_kind)
+          AND (of_subject = '' OR of_subject = ANY (pl_event_subjects(a.subjects, a.task_id, a.pool_id, a.tenant)))
+        ORDER BY a.seq
+        LIMIT most - got;
+        GET DIAGNOSTICS more = ROW_COUNT;
+        got := got + more;
+        IF got >= most THEN
+            RETURN;
+        END IF;
+    END LOOP;
+    SELECT (k.block + 1) * 256 INTO tail FROM pl_audit_blocks AS k
+    WHERE k.key = '' AND k.source = of_source ORDER BY k.block DESC LIMIT 1;
+    RETURN QUERY SELECT a.* FROM pl_audit_events AS a
+    WHERE a.source = of_source AND a.seq >= greatest(tail, first) AND a.seq < before
+      AND (of_tenant = '' OR a.tenant = of_tenant)
+      AND (of_kind = '' OR a.kind = of_kind)
+      AND (of_subject = '' OR of_subject = ANY (pl_event_subjects(a.subjects, a.task_id, a.pool_id, a.tenant)))
+    ORDER BY a.seq
+    LIMIT most - got;
+END
+$$;
+-- +goose StatementEnd
+
+-- What was written before.
+-- +goose StatementBegin
+DO $$
+DECLARE
+    part  text;
+    day   date;
+    of    text;
+    until bigint;
+BEGIN
+    FOR part IN SELECT c.relname FROM pg_inherits AS i JOIN pg_class AS c ON c.oid = i.inhrelid WHERE i.inhparent = 'pl_audit_events'::regclass LOOP
+        EXECUTE format('CREATE UNIQUE INDEX %I ON %I (source, seq)', part || '_seq', part);
+        PERFORM pl_ensure_audit_partitions(to_date(right(part, 8), 'YYYYMMDD'), 1);
+    END LOOP;
+    FOR of, until IN SELECT a.source, max(a.seq) / 256 FROM pl_audit_events AS a GROUP BY a.source LOOP
+        PERFORM pl_audit_summarise(of, until, now());
+    END LOOP;
+END
+$$;
+-- +goose StatementEnd
+
+-- +goose Down
+-- +goose StatementBegin
+DO $$
+DECLARE
+    part text;
+BEGIN
+    UPDATE pl_audit_events AS a SET subjects = pl_event_subjects(a.subjects, a.task_id, a.pool_id, a.tenant) WHERE a.subjects IS NULL;
+    FOR part IN SELECT c.relname FROM pg_inherits AS i JOIN pg_class AS c ON c.oid = i.inhrelid WHERE i.inhparent = 'pl_audit_events'::regclass LOOP
+        EXECUTE format('DROP INDEX %I', part || '_seq');
+    END LOOP;
+END
+$$;
+-- +goose StatementEnd
+ALTER TABLE pl_audit_events ALTER COLUMN subjects SET DEFAULT '{}', ALTER COLUMN subjects SET NOT NULL;
+DROP INDEX pl_audit_events_task;
+CREATE INDEX pl_audit_events_task ON pl_audit_events (task_id, source, seq) WHERE task_id <> '';
+CREATE INDEX pl_audit_events_tenant ON pl_audit_events (tenant, source, seq) WHERE tenant <> '';
+ALTER TABLE pl_audit_events ADD PRIMARY KEY (source, seq, at);
+DROP FUNCTION pl_audit_find(text, bigint, bigint, text, text, text, text, text, integer);
+DROP FUNCTION pl_first_event_seq(text, timestamptz);
+DROP FUNCTION pl_audit_summarise(text, bigint, timestamptz);
+DROP FUNCTION pl_event_subjects(text[], text, text, text);
+DROP TABLE pl_audit_blocks;
+-- +goose StatementBegin
+CREATE OR REPLACE FUNCTION pl_ensure_audit_partitions(first date, days integer) RETURNS integer
+LANGUAGE plpgsql AS $$
+DECLARE
+    day  date;
+    part text;
+    made integer := 0;
+BEGIN
+    PERFORM pg_advisory_xact_lock(hashtextextended('pl_ensure_audit_partitions ' || current_schema(), 0));
+    FOR day IN SELECT first + g FROM generate_series(0, days - 1) AS g LOOP
+        part := 'pl_audit_events_' || to_char(day, 'YYYYMMDD');
+        CONTINUE WHEN to_regclass(format('%I.%I', current_schema(), part)) IS NOT NULL;
+        EXECUTE format('CREATE TABLE %I (LIKE pl_audit_events INCLUDING DEFAULTS)', part);
+        EXECUTE format('ALTER TABLE pl_audit_events ATTACH PARTITION %I FOR VALUES FROM (%L) TO (%L)',
+                       part, day::timestamp AT TIME ZONE 'UTC', (day + 1)::timestamp AT TIME ZONE 'UTC');
+        made := made + 1;
+    END LOOP;
+    RETURN made;
+END
+$$;
+-- +goose StatementEnd
