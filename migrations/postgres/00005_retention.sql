@@ -1,3 +1,4 @@
+-- oldest-program: 2
 -- +goose Up
 
 -- The audit trail with fewer and smaller indexes. Every event pays for each of them, and
