@@ -9,7 +9,7 @@ GOTESTSUM := go run gotest.tools/gotestsum@v1.13.0 --format pkgname-and-test-fai
 # The packages whose tests are about concurrency.
 RACE := ./internal/plan/... ./internal/scheduler/... ./internal/store/... ./internal/runtime/... ./internal/app/... ./workers/... ./api/...
 
-.PHONY: help run test test/race test/image test/postgres lint generate verify bench load load/garage
+.PHONY: help run test test/race test/image test/postgres lint generate verify bench bench/size bench/quick load load/garage
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z\/]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,6 +42,12 @@ verify: ## check that what is generated is fresh and that go.mod is tidy
 
 bench: ## measure lifecycles beside River alone on a Postgres of its own; writes docs/benchmarks.md
 	go run ./internal/bench/cmd
+
+bench/size: ## the same with millions of rows in the tables
+	go run ./internal/bench/cmd -size
+
+bench/quick: ## one short round of make bench; writes nothing
+	go run ./internal/bench/cmd -quick -docs ""
 
 load/garage: ## entries into a facility of 10,000 spots over HTTP, paced and flat out
 	go run ./internal/loadtest/garage

@@ -31,7 +31,7 @@ func TestStartServerStopRemovesTheServer(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
-	url, stop, err := dbtest.StartServer(ctx, dbtest.Options{Durable: true, Settings: map[string]string{"work_mem": "5MB"}})
+	url, stop, err := dbtest.StartServer(ctx, dbtest.Options{Own: true, Durable: true, Settings: map[string]string{"work_mem": "5MB"}})
 	require.NoError(t, err)
 	t.Cleanup(stop)
 	conn, err := pgx.Connect(ctx, url)

@@ -16,6 +16,8 @@ import (
 type Options struct {
 	// Durable keeps fsync and full_page_writes on, for measuring. Tests leave them off.
 	Durable bool
+	// Own refuses a server that is already there, unless PARKINGLOT_TEST_POSTGRES asks for it.
+	Own bool
 	// Settings are server parameters by name, over the defaults.
 	Settings map[string]string
 }
@@ -49,6 +51,9 @@ func StartServer(ctx context.Context, opts Options) (url string, stop func(), er
 		return url, stop, nil
 	}
 	for _, way := range []string{"dsn", "container", "binaries"} {
+		if way == "dsn" && opts.Own {
+			continue
+		}
 		url, stop, err = starts[way](ctx, opts)
 		if !errors.Is(err, errNone) {
 			return url, stop, err

@@ -1,21 +1,20 @@
-// Command bench measures Parking Lot beside River alone on a Postgres of its own,
-// and writes the table into docs/benchmarks.md. See package bench.
+// Command bench measures Parking Lot beside River alone and bare inserts on a
+// Postgres of its own, and writes docs/benchmarks.md and docs/bench. See package
+// bench.
 package main
 
 import (
 	"context"
 	_ "embed"
-	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
 	"os"
 	"os/signal"
-	"runtime"
+	"path/filepath"
+	"regexp"
 	"runtime/pprof"
-	"strconv"
-	"strings"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/schollz/progressbar/v3"
@@ -42,61 +41,72 @@ var statements string
 
 type flags struct {
 	only       string
-	statements bool
-	tasks      int
 	rounds     int
-	slots      int
-	submitters string
-	document   string
-	json       string
+	tasks      int
+	quick      bool
+	size       bool
+	resume     bool
+	docs       string
+	statements bool
 	profile    string
+	list       bool
 }
 
 func run(ctx context.Context) error {
 	var f flags
-	flag.IntVar(&f.tasks, "tasks", 10_000, "lifecycles of one measurement")
-	flag.IntVar(&f.rounds, "rounds", 5, "measurements of each contender")
-	flag.IntVar(&f.slots, "slots", 200, "tasks run at once")
-	flag.StringVar(&f.submitters, "submitters", "32,256", "submitters at once")
-	flag.StringVar(&f.document, "write", "docs/benchmarks.md", "document whose table is replaced; empty: none")
-	flag.StringVar(&f.json, "json", "", "file for every measurement; empty: none")
-	flag.StringVar(&f.only, "only", "", "contenders to measure: those whose name contains this")
+	flag.StringVar(&f.only, "only", "", "scenarios to measure: those whose name matches this regular expression")
+	flag.IntVar(&f.rounds, "rounds", 5, "measurements of each case")
+	flag.IntVar(&f.tasks, "tasks", 0, "lifecycles of every measurement; 0: what the matrix says")
+	flag.BoolVar(&f.quick, "quick", false, "one round of a quarter of the size")
+	flag.BoolVar(&f.size, "size", false, "the scenarios with large tables instead of the others")
+	flag.BoolVar(&f.resume, "resume", false, "go on where the results stop")
+	flag.StringVar(&f.docs, "docs", "docs", "folder of benchmarks.md and bench/; empty: write nothing")
 	flag.BoolVar(&f.statements, "statements", false, "print what statements cost (needs pg_stat_statements on the server)")
-	flag.StringVar(&f.profile, "cpuprofile", "", "file for a CPU profile of the whole run; empty: none")
+	flag.StringVar(&f.profile, "cpuprofile", "", "file for a CPU profile of this process over the whole run; empty: none")
+	flag.BoolVar(&f.list, "list", false, "list the scenarios and their cases")
 	flag.Parse()
-	options := bench.Options{Tasks: f.tasks, Rounds: f.rounds, Slots: f.slots, Only: f.only}
-	for text := range strings.SplitSeq(f.submitters, ",") {
-		n, err := strconv.Atoi(text)
-		if err != nil || n < 1 {
-			return fmt.Errorf("-submitters %q: give numbers such as 32,256", f.submitters)
+	if f.list {
+		return list(os.Stdout)
+	}
+	options := bench.Options{Size: f.size, Rounds: f.rounds, Tasks: f.tasks, Resume: f.resume}
+	if f.quick {
+		const quarter = 4
+		options.Rounds, options.Shrink = 1, quarter
+	}
+	if f.only != "" {
+		var err error
+		if options.Only, err = regexp.Compile(f.only); err != nil {
+			return fmt.Errorf("-only: %w", err)
 		}
-		options.Submitters = append(options.Submitters, n)
 	}
-	server := dbtest.Options{Durable: true}
-	if f.statements {
-		server.Settings = map[string]string{"shared_preload_libraries": "pg_stat_statements"}
+	scenarios := options.Select(bench.Matrix())
+	if len(scenarios) == 0 {
+		return fmt.Errorf("no scenario matches %q; see -list (those with large tables need -size)", f.only)
 	}
-	url, stop, err := dbtest.StartServer(ctx, server)
+	if f.docs != "" {
+		options.Results = filepath.Join(f.docs, "bench", "results.json")
+	}
+	return f.measure(ctx, scenarios, options)
+}
+
+// measure runs the scenarios on a server of their own and writes what came out, also
+// when it was interrupted.
+func (f *flags) measure(ctx context.Context, scenarios []bench.Scenario, options bench.Options) error {
+	// Interrupted, the server is still needed until the results are written.
+	url, stop, err := dbtest.StartServer(context.WithoutCancel(ctx), dbtest.Options{Durable: true, Own: true, Settings: map[string]string{
+		"shared_preload_libraries": "pg_stat_statements", "shared_buffers": "512MB", "max_wal_size": "8GB",
+	}})
 	if err != nil {
 		return err
 	}
 	defer stop()
-	if f.statements {
-		if err := query(ctx, url, "CREATE EXTENSION IF NOT EXISTS pg_stat_statements", nil); err != nil {
-			return err
-		}
-	}
 	options.URL = url
 	if f.profile != "" {
-		file, err := os.Create(f.profile)
+		end, err := profile(f.profile)
 		if err != nil {
-			return fmt.Errorf("profile: %w", err)
+			return err
 		}
-		defer file.Close() //nolint:errcheck // a profile that is cut off shows when it is read
-		if err := pprof.StartCPUProfile(file); err != nil {
-			return fmt.Errorf("profile: %w", err)
-		}
-		defer pprof.StopCPUProfile()
+		defer end()
 	}
 	bar := progressbar.NewOptions(-1, progressbar.OptionSetWriter(os.Stderr), progressbar.OptionSetVisibility(telemetry.IsTerminal(os.Stderr)),
 		progressbar.OptionClearOnFinish(), progressbar.OptionShowCount())
@@ -105,20 +115,84 @@ func run(ctx context.Context) error {
 		bar.Describe(what)
 		_ = bar.Set(done) // a bar that cannot be drawn is no reason to stop
 	}
-	series, err := bench.Run(ctx, options)
+	results, err := bench.Run(ctx, scenarios, options)
 	_ = bar.Finish()
-	if err != nil {
+	if results == nil {
 		return err
 	}
 	if f.statements {
-		if err := query(ctx, url, statements, os.Stdout); err != nil {
-			return err
-		}
+		err = errors.Join(err, query(context.WithoutCancel(ctx), url, statements, os.Stdout))
 	}
-	return f.publish(ctx, url, series)
+	return errors.Join(err, f.publish(scenarios, results))
 }
 
-// query runs one statement and prints the rows it returns, tab-separated.
+// publish prints what was measured now, and writes page and plots of all there is.
+func (f *flags) publish(scenarios []bench.Scenario, results *bench.Results) error {
+	fmt.Print(bench.Page(scenarios, results))
+	if f.docs == "" {
+		return nil
+	}
+	const mode = 0o644
+	matrix := bench.Matrix()
+	for i := range matrix {
+		record := results.Scenarios[matrix[i].Name]
+		if record == nil || len(record.Rounds) == 0 {
+			continue
+		}
+		path := filepath.Join(f.docs, "bench", matrix[i].Name+".svg")
+		if err := os.WriteFile(path, []byte(bench.Plot(&matrix[i], record)), mode); err != nil {
+			return fmt.Errorf("write a plot: %w", err)
+		}
+	}
+	path := filepath.Join(f.docs, "benchmarks.md")
+	page, err := os.ReadFile(path)
+	if err != nil {
+		return fmt.Errorf("read the page: %w", err)
+	}
+	replaced, err := bench.Replace(string(page), bench.Page(matrix, results))
+	if err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	if err := os.WriteFile(path, []byte(replaced), mode); err != nil {
+		return fmt.Errorf("write the page: %w", err)
+	}
+	return nil
+}
+
+func list(out io.Writer) error {
+	for _, s := range bench.Matrix() {
+		size := ""
+		if s.Size {
+			size = " (-size)"
+		}
+		if _, err := fmt.Fprintf(out, "%s%s: %s\n", s.Name, size, s.Title); err != nil {
+			return err
+		}
+		for i := range s.Cases {
+			if _, err := fmt.Fprintf(out, "    %s\n", s.Cases[i].Name); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// profile writes a CPU profile until end is called.
+func profile(path string) (end func(), err error) {
+	file, err := os.Create(path)
+	if err != nil {
+		return nil, fmt.Errorf("profile: %w", err)
+	}
+	if err := pprof.StartCPUProfile(file); err != nil {
+		return nil, errors.Join(fmt.Errorf("profile: %w", err), file.Close())
+	}
+	return func() {
+		pprof.StopCPUProfile()
+		_ = file.Close() // a profile that is cut off shows when it is read
+	}, nil
+}
+
+// query runs one statement and prints the rows it returns.
 func query(ctx context.Context, url, statement string, out io.Writer) error {
 	conn, err := pgx.Connect(ctx, url)
 	if err != nil {
@@ -135,57 +209,12 @@ func query(ctx context.Context, url, statement string, out io.Writer) error {
 		if err != nil {
 			return fmt.Errorf("ask about statements: %w", err)
 		}
-		fmt.Fprintln(out, values...) //nolint:errcheck // to a terminal
+		if _, err := fmt.Fprintln(out, values...); err != nil {
+			return err
+		}
 	}
 	if err := rows.Err(); err != nil {
 		return fmt.Errorf("ask about statements: %w", err)
 	}
 	return nil
-}
-
-// publish prints the table and writes it where it was asked for.
-func (f *flags) publish(ctx context.Context, url string, series []bench.Series) error {
-	version, err := serverVersion(ctx, url)
-	if err != nil {
-		return err
-	}
-	text := fmt.Sprintf("%s\n%d lifecycles a measurement, %d rounds in turn, %d at once. Postgres %s (fsync on), %s, %d cores shared by client,\ncontender and database, %s. Command: `make bench`.\n",
-		bench.Table(series), f.tasks, f.rounds, f.slots, version, runtime.Version(), runtime.NumCPU(), time.Now().UTC().Format(time.DateOnly))
-	fmt.Print(text)
-	if f.json != "" {
-		raw, err := json.MarshalIndent(series, "", "  ")
-		if err != nil {
-			return fmt.Errorf("write %s: %w", f.json, err)
-		}
-		if err := os.WriteFile(f.json, raw, 0o644); err != nil {
-			return fmt.Errorf("write %s: %w", f.json, err)
-		}
-	}
-	if f.document == "" {
-		return nil
-	}
-	document, err := os.ReadFile(f.document)
-	if err != nil {
-		return fmt.Errorf("read the document: %w", err)
-	}
-	replaced, err := bench.Replace(string(document), text)
-	if err != nil {
-		return fmt.Errorf("%s: %w", f.document, err)
-	}
-	if err := os.WriteFile(f.document, []byte(replaced), 0o644); err != nil {
-		return fmt.Errorf("write the document: %w", err)
-	}
-	return nil
-}
-
-func serverVersion(ctx context.Context, url string) (version string, err error) {
-	conn, err := pgx.Connect(ctx, url)
-	if err != nil {
-		return "", fmt.Errorf("connect: %w", err)
-	}
-	defer conn.Close(ctx) //nolint:errcheck // was only read from
-	if err := conn.QueryRow(ctx, "SHOW server_version").Scan(&version); err != nil {
-		return "", fmt.Errorf("ask for the version: %w", err)
-	}
-	return version, nil
 }
