@@ -9,7 +9,7 @@ import (
 
 	"github.com/jackc/pgx/v5/pgxpool"
 
-	"github.com/parkinglot/parkinglot/internal/loadtest"
+	"github.com/parkinglot/parkinglot/internal/fleet"
 	"github.com/parkinglot/parkinglot/internal/store/migrate"
 )
 
@@ -50,7 +50,7 @@ func (b *bench) close(ctx context.Context) {
 // program returns the path of the binary.
 func (b *bench) program(ctx context.Context) (string, error) {
 	if b.binary == "" {
-		binary, err := loadtest.Build(ctx, b.dir)
+		binary, err := fleet.Build(ctx, b.dir)
 		if err != nil {
 			return "", err
 		}

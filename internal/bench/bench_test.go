@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -49,7 +50,10 @@ func TestRun(t *testing.T) {
 	announced := 0
 	options := Options{
 		URL: dbtest.Empty(t).URL, Rounds: 1, Results: results,
-		Progress: func(_, of int, _ string) { announced = of },
+		Progress: func(_, of int, what string) {
+			t.Log(time.Now().Format(time.TimeOnly), what)
+			announced = of
+		},
 	}
 	got, err := Run(t.Context(), scenarios, options)
 	require.NoError(t, err)

@@ -18,11 +18,11 @@ func measureMemory(ctx context.Context, b *bench, c *Case) (m Metrics, err error
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, drop()) }()
-	f, err := b.fleet(ctx, c, schema)
+	f, err := b.serve(ctx, c, schema)
 	if err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, f.close()) }()
+	defer func() { err = errors.Join(err, f.close(ctx)) }()
 	conns, hangUp, err := f.dial(ctx, c.Submitters)
 	if err != nil {
 		return nil, err

@@ -5,20 +5,21 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"github.com/parkinglot/parkinglot/api/client"
-	"github.com/parkinglot/parkinglot/internal/loadtest"
+	"github.com/parkinglot/parkinglot/internal/fleet"
 )
 
-// fleet is the program as processes of its own on one set of tables.
-type fleet struct {
-	processes []*loadtest.Process
+// servers are the program as processes of its own on one set of tables.
+type servers struct {
+	processes []*fleet.Process
 	api       client.ClientInterface // of the first
 }
 
-// fleet starts the processes of a case; executors sleep for as long as the payload says.
-func (b *bench) fleet(ctx context.Context, c *Case, schema string) (_ *fleet, err error) {
+// serve starts the processes of a case; executors sleep for as long as the payload says.
+func (b *bench) serve(ctx context.Context, c *Case, schema string) (_ *servers, err error) {
 	binary, err := b.program(ctx)
 	if err != nil {
 		return nil, err
@@ -31,32 +32,42 @@ func (b *bench) fleet(ctx context.Context, c *Case, schema string) (_ *fleet, er
 	if err := writeConfig(path, b.url, schema, c, map[string]any{"default": map[string]any{"type": "sleep"}}); err != nil {
 		return nil, err
 	}
-	f := &fleet{}
-	for range max(c.Processes, 1) {
-		p, err := loadtest.StartProcess(ctx, binary, []string{"serve", "--config", path, "--listen", "127.0.0.1:0", "--log-level", "info"})
+	f := &servers{}
+	limited, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	for i := range max(c.Processes, 1) {
+		p, err := fleet.Start(fleet.Command{
+			Binary: binary, Args: []string{"serve", "--config", path, "--listen", "127.0.0.1:0", "--log-level", "info"},
+			Dir: dir, Log: filepath.Join(dir, fmt.Sprintf("%d.log", i)),
+		})
 		if err != nil {
-			return nil, errors.Join(err, f.close())
+			return nil, errors.Join(err, f.close(ctx))
 		}
 		f.processes = append(f.processes, p)
+		if err := p.Ready(limited); err != nil {
+			return nil, errors.Join(fmt.Errorf("start a server: %w", err), f.close(ctx))
+		}
 	}
-	if f.api, err = client.NewClient("http://" + f.processes[0].Addr()); err != nil {
-		return nil, errors.Join(fmt.Errorf("client: %w", err), f.close())
+	if f.api, err = client.NewClient(f.processes[0].URL()); err != nil {
+		return nil, errors.Join(fmt.Errorf("client: %w", err), f.close(ctx))
 	}
 	return f, nil
 }
 
-func (f *fleet) close() error {
-	errs := make([]error, 0, len(f.processes))
-	for _, p := range f.processes {
-		p.Drain()
+// close stops all at once. A server that does not end in order is an error.
+func (f *servers) close(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
+	defer cancel()
+	errs := make([]error, len(f.processes))
+	var group sync.WaitGroup
+	for i, p := range f.processes {
+		group.Go(func() { errs[i] = p.Stop(ctx) })
 	}
-	for _, p := range f.processes {
-		errs = append(errs, p.Wait())
-	}
+	group.Wait()
 	return errors.Join(errs...)
 }
 
-func (f *fleet) pids() []int {
+func (f *servers) pids() []int {
 	pids := make([]int, len(f.processes))
 	for i, p := range f.processes {
 		pids[i] = p.PID()
@@ -65,7 +76,7 @@ func (f *fleet) pids() []int {
 }
 
 // dial opens the connections of a case, spread over the processes.
-func (f *fleet) dial(ctx context.Context, connections int) ([]*connection, func(), error) {
+func (f *servers) dial(ctx context.Context, connections int) ([]*connection, func(), error) {
 	var all []*connection
 	hangUp := func() {
 		for _, conn := range all {
@@ -73,7 +84,7 @@ func (f *fleet) dial(ctx context.Context, connections int) ([]*connection, func(
 		}
 	}
 	for i := range connections {
-		conn, err := dial(ctx, f.processes[i%len(f.processes)].Addr())
+		conn, err := dial(ctx, f.processes[i%len(f.processes)].Addr)
 		if err != nil {
 			hangUp()
 			return nil, nil, err
@@ -107,7 +118,7 @@ func submitOver(ctx context.Context, c *Case, conns []*connection, first, count 
 }
 
 // left returns how many tasks have not ended.
-func (f *fleet) left(ctx context.Context) (n int64, err error) {
+func (f *servers) left(ctx context.Context) (n int64, err error) {
 	list, err := client.Read[client.PoolList](f.api.ListPools(ctx)) //nolint:bodyclose // Read closes it
 	if err != nil {
 		return 0, fmt.Errorf("look at the pools: %w", err)
@@ -118,7 +129,7 @@ func (f *fleet) left(ctx context.Context) (n int64, err error) {
 	return n, nil
 }
 
-func (f *fleet) lifecycles(ctx context.Context, c *Case, conns []*connection, first, count int) error {
+func (f *servers) lifecycles(ctx context.Context, c *Case, conns []*connection, first, count int) error {
 	if err := submitOver(ctx, c, conns, first, count); err != nil {
 		return err
 	}
@@ -135,18 +146,18 @@ func measureServe(ctx context.Context, b *bench, c *Case) (m Metrics, err error)
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, drop()) }()
-	f, err := b.fleet(ctx, c, schema)
+	f, err := b.serve(ctx, c, schema)
 	if err != nil {
 		return nil, err
 	}
-	m, err = b.measureFleet(ctx, c, f)
-	if err = errors.Join(err, f.close()); err != nil {
+	m, err = b.measureServers(ctx, c, f)
+	if err = errors.Join(err, f.close(ctx)); err != nil {
 		return nil, err
 	}
 	return m, b.rows(ctx, c, schema, m, c.Tasks+warmUp)
 }
 
-func (b *bench) measureFleet(ctx context.Context, c *Case, f *fleet) (Metrics, error) {
+func (b *bench) measureServers(ctx context.Context, c *Case, f *servers) (Metrics, error) {
 	conns, hangUp, err := f.dial(ctx, c.Submitters)
 	if err != nil {
 		return nil, err
@@ -166,5 +177,5 @@ func (b *bench) measureFleet(ctx context.Context, c *Case, f *fleet) (Metrics, e
 	if err != nil {
 		return nil, err
 	}
-	return costs(from, to, c.Tasks), prove(ctx, f.processes[0].Addr(), int64(c.Tasks+warmUp))
+	return costs(from, to, c.Tasks), prove(ctx, f.processes[0].Addr, int64(c.Tasks+warmUp))
 }
