@@ -9,7 +9,7 @@ GOTESTSUM := go run gotest.tools/gotestsum@v1.13.0 --format pkgname-and-test-fai
 # The packages whose tests are about concurrency.
 RACE := ./internal/plan/... ./internal/scheduler/... ./internal/store/... ./internal/runtime/... ./internal/app/... ./workers/... ./api/...
 
-.PHONY: help run test test/race test/image test/postgres lint generate verify bench bench/size bench/quick load load/garage
+.PHONY: help run test test/race test/image test/postgres lint generate verify bench bench/size bench/quick load load/garage faults faults/short
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z\/]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -54,3 +54,13 @@ load/garage: ## entries into a facility of 10,000 spots over HTTP, paced and fla
 
 load: ## 20,000 submissions from 64 connections on each backend, proven by the history checker
 	go run ./internal/loadtest/cmd
+
+# How long faults last, and from which schedule; 0: a random one, which is printed.
+DURATION ?= 30m
+SEED     ?= 0
+
+faults: ## break a fleet for 30 minutes (DURATION=, SEED=) and prove that nothing was lost
+	go run ./internal/faults/cmd --duration $(DURATION) --seed $(SEED)
+
+faults/short: ## the same for 2 minutes
+	go run ./internal/faults/cmd --duration 2m --seed $(SEED)

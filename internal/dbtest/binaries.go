@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"os/exec"
@@ -15,52 +16,74 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/jackc/pgx/v5"
 )
 
 // guard runs the server and stops it when its standard input ends, which the
 // kernel sees to when the process that holds the other end is gone, even by
-// SIGKILL. Then it removes the folder.
+// SIGKILL. Then it removes the folder. A line on its standard input crashes the
+// server and starts it again after so many seconds.
 const guard = `
 dir=$1; shift
-"$@" </dev/null &
-server=$!
-read -r _
-kill -QUIT "$server" 2>/dev/null
-wait "$server"
+start() {
+	"$@" </dev/null &
+	server=$!
+}
+end() {
+	kill -QUIT "$server" 2>/dev/null
+	wait "$server"
+}
+start "$@"
+while read -r pause; do
+	end
+	sleep "$pause"
+	start "$@"
+done
+end
 cd / && rm -rf "$dir"
 `
 
 // startBinaries runs a server from the binaries of this machine in a temporary
 // folder, listening on a free port of 127.0.0.1 and a socket in that folder.
 func startBinaries(ctx context.Context, opts Options) (string, func(), error) {
-	bin, err := findBinaries(ctx)
+	s, err := StartOwn(ctx, opts)
 	if err != nil {
 		return "", nil, err
+	}
+	return s.URL, s.Stop, nil
+}
+
+// StartOwn starts a server from the binaries of this machine, whatever other
+// servers there are: for those who break it.
+func StartOwn(ctx context.Context, opts Options) (*Server, error) {
+	bin, err := findBinaries(ctx)
+	if err != nil {
+		return nil, err
 	}
 	credential, err := unprivileged()
 	if err != nil {
-		return "", nil, err
+		return nil, err
 	}
 	dir, err := os.MkdirTemp("", "pl-pg-")
 	if err != nil {
-		return "", nil, fmt.Errorf("make a folder for the server: %w", err)
+		return nil, fmt.Errorf("make a folder for the server: %w", err)
 	}
 	password := rand.Text()
 	if err := initdb(ctx, bin, dir, password, credential); err != nil {
 		_ = os.RemoveAll(dir) // the first error says more
-		return "", nil, err
+		return nil, err
 	}
 	// Between closing the probe's port and the server's bind somebody else may take
 	// it: then the next one.
 	for range 5 {
-		var url string
-		var stop func()
-		if url, stop, err = runServer(ctx, bin, dir, password, credential, opts); err == nil {
-			return url, stop, nil
+		var s *Server
+		if s, err = runServer(ctx, bin, dir, password, credential, opts); err == nil {
+			return s, nil
 		}
 	}
 	_ = os.RemoveAll(dir) // the first error says more
-	return "", nil, err
+	return nil, err
 }
 
 func initdb(ctx context.Context, bin, dir, password string, credential *syscall.Credential) error {
@@ -86,14 +109,52 @@ func initdb(ctx context.Context, bin, dir, password string, credential *syscall.
 	return nil
 }
 
-func runServer(ctx context.Context, bin, dir, password string, credential *syscall.Credential, opts Options) (string, func(), error) {
+// Server is a server of the caller's own.
+type Server struct {
+	URL string // of a database whose role is a superuser
+
+	cmd  *exec.Cmd
+	hold io.WriteCloser
+	done chan struct{}
+}
+
+// Crash ends the server as it is (pg_ctl's immediate mode: nothing is flushed and nobody
+// is told), starts it again after the pause, in whole seconds, and waits until it has replayed
+// its log and answers. Not for concurrent use.
+func (s *Server) Crash(ctx context.Context, pause time.Duration) error {
+	conn, err := pgx.Connect(ctx, s.URL)
+	if err != nil {
+		return fmt.Errorf("crash the server: %w", err)
+	}
+	defer conn.Close(ctx) //nolint:errcheck // the crash breaks it
+	if _, err := fmt.Fprintf(s.hold, "%d\n", int(pause/time.Second)); err != nil {
+		return fmt.Errorf("crash the server: %w", err)
+	}
+	if err := conn.PgConn().WaitForNotification(ctx); ctx.Err() != nil {
+		return fmt.Errorf("crash the server: it did not end: %w", err)
+	}
+	_, err = awaitReady(ctx, []string{s.URL}, func() error { return nil })
+	return err
+}
+
+// Stop ends the server and removes its files.
+func (s *Server) Stop() {
+	_ = s.hold.Close() // ends the guard's read
+	select {
+	case <-s.done:
+	case <-time.After(20 * time.Second):
+		_ = syscall.Kill(-s.cmd.Process.Pid, syscall.SIGKILL) // its whole group, which is ours alone
+	}
+}
+
+func runServer(ctx context.Context, bin, dir, password string, credential *syscall.Credential, opts Options) (*Server, error) {
 	port, err := freePort(ctx)
 	if err != nil {
-		return "", nil, err
+		return nil, err
 	}
 	log, err := os.Create(filepath.Join(dir, "log"))
 	if err != nil {
-		return "", nil, fmt.Errorf("open the server's log: %w", err)
+		return nil, fmt.Errorf("open the server's log: %w", err)
 	}
 	defer func() { _ = log.Close() }() // the server has it now
 	args := append([]string{
@@ -110,37 +171,31 @@ func runServer(ctx context.Context, bin, dir, password string, credential *sysca
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: credential, Setpgid: true}
 	hold, err := cmd.StdinPipe()
 	if err != nil {
-		return "", nil, fmt.Errorf("start the server: %w", err)
+		return nil, fmt.Errorf("start the server: %w", err)
 	}
 	if err := cmd.Start(); err != nil {
-		return "", nil, fmt.Errorf("start the server: %w", err)
+		return nil, fmt.Errorf("start the server: %w", err)
 	}
-	done := make(chan struct{})
+	s := &Server{
+		URL: fmt.Sprintf("postgres://postgres:%s@127.0.0.1:%d/postgres?sslmode=disable", password, port),
+		cmd: cmd, hold: hold, done: make(chan struct{}),
+	}
 	go func() {
 		_ = cmd.Wait() // how it ended is in its log
-		close(done)
+		close(s.done)
 	}()
-	url := fmt.Sprintf("postgres://postgres:%s@127.0.0.1:%d/postgres?sslmode=disable", password, port)
-	_, err = awaitReady(ctx, []string{url}, func() error {
+	_, err = awaitReady(ctx, []string{s.URL}, func() error {
 		content, _ := os.ReadFile(filepath.Join(dir, "log")) // unreadable: nothing to see yet
 		if strings.Contains(string(content), "FATAL:  could not create any TCP/IP sockets") {
 			return fmt.Errorf("the server did not start: %s", content)
 		}
 		return nil
 	})
-	stop := func() {
-		_ = hold.Close() // ends the guard's read
-		select {
-		case <-done:
-		case <-time.After(20 * time.Second):
-			_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // its whole group, which is ours alone
-		}
-	}
 	if err != nil {
-		stop()
-		return "", nil, err
+		s.Stop()
+		return nil, err
 	}
-	return url, stop, nil
+	return s, nil
 }
 
 // findBinaries returns the folder of initdb and postgres, the newest version

@@ -50,3 +50,27 @@ func TestStartServerStopRemovesTheServer(t *testing.T) {
 	_, err = pgx.Connect(soon, url)
 	require.Error(t, err)
 }
+
+func TestCrashLosesNothingThatWasCommitted(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	defer cancel()
+	server, err := dbtest.StartOwn(ctx, dbtest.Options{Durable: true})
+	require.NoError(t, err)
+	t.Cleanup(server.Stop)
+	conn, err := pgx.Connect(ctx, server.URL)
+	require.NoError(t, err)
+	_, err = conn.Exec(ctx, "CREATE TABLE kept (n int)")
+	require.NoError(t, err)
+	_, err = conn.Exec(ctx, "INSERT INTO kept VALUES (1)")
+	require.NoError(t, err)
+
+	require.NoError(t, server.Crash(ctx, 0))
+	require.Error(t, conn.Ping(ctx), "every connection is gone")
+	again, err := pgx.Connect(ctx, server.URL)
+	require.NoError(t, err)
+	defer again.Close(ctx)
+	var n int
+	require.NoError(t, again.QueryRow(ctx, "SELECT n FROM kept").Scan(&n))
+	require.Equal(t, 1, n)
+}

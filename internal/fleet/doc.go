@@ -6,5 +6,5 @@
 // at the instant between the round trips of a transaction. Nothing in it knows
 // what is tested.
 //
-// Processes die with the program that started them, however that ends.
+// On Linux processes die with the program that started them, however that ends.
 package fleet

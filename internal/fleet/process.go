@@ -48,7 +48,7 @@ func Start(c Command) (*Process, error) {
 	p.cmd = exec.Command(line[0], line[1:]...) //nolint:noctx // ended by Kill, Stop or this program's own end
 	p.cmd.Dir = c.Dir
 	p.cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + c.Dir, "TMPDIR=" + os.TempDir()}, c.Env...)
-	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	p.cmd.SysProcAttr = dieWithParent()
 	stderr, err := p.cmd.StderrPipe()
 	if err != nil {
 		return nil, fmt.Errorf("start %s: %w", c.Binary, err)

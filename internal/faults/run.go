@@ -1,0 +1,216 @@
+package faults
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/parkinglot/parkinglot/api/client"
+	"github.com/parkinglot/parkinglot/internal/domain"
+	"github.com/parkinglot/parkinglot/internal/faults/clients"
+)
+
+// Options say what to run.
+type Options struct {
+	Dir      string // for everything the run leaves; a folder of its own
+	Binary   string // of the program; see fleet.Build
+	Seed     uint64
+	Duration time.Duration // of the load and the faults
+	Every    time.Duration // how far faults are apart, in the mean
+	TTL      time.Duration // after which a silent process counts as dead
+	Servers  int
+	Workers  int
+	Rate     float64 // submissions a second into each pool
+	// Clients is what starts the clients' process: a program and arguments, to which
+	// the path of the plan is added.
+	Clients []string
+	Only    []Kind // kinds of faults; empty: all
+	Log     func(format string, args ...any)
+}
+
+// patience bounds the wait for a queue in which nothing ends any more.
+const patience = 90 * time.Second
+
+// Run breaks a fleet and judges it. The error says that this could not be done;
+// violations are in the result.
+func Run(ctx context.Context, o Options) (*Result, error) {
+	w, err := newWorld(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	defer w.close()
+	r := &Result{Seed: o.Seed, Duration: o.Duration, Dir: o.Dir}
+	plan := w.plan(o)
+	load, err := startClients(ctx, o, plan)
+	if err != nil {
+		return nil, err
+	}
+	defer load.kill()
+	line := startLine(ctx, w, o.Seed)
+
+	schedule := Draw(o.Seed, o.Duration, o.Every, o.TTL, only(w.places(), o.Only))
+	w.log("%d faults in %s, seed %d", len(schedule), o.Duration, o.Seed)
+	r.Episodes = w.inflictAll(ctx, schedule, o.Duration)
+	if err := errors.Join(ctx.Err(), w.heal()); err != nil {
+		return nil, err
+	}
+	w.log("everything is mended; waiting for the clients and for the queues to run dry")
+	r.Rounds = line.stop()
+	if err := load.stop(ctx); err != nil {
+		return nil, err
+	}
+	for _, p := range plan.Pools {
+		r.addAll(Drained, w.runDry(ctx, p))
+	}
+	r.addAll(Exits, w.stop())
+	w.log("all stopped; judging")
+	return r, r.judge(ctx, w, plan)
+}
+
+func only(places Places, kinds []Kind) Places {
+	if len(kinds) == 0 {
+		return places
+	}
+	some := Places{}
+	for _, kind := range kinds {
+		some[kind] = places[kind]
+	}
+	return some
+}
+
+// inflictAll does the faults of the schedule at their times, and returns when the last is mended
+// and the duration is over.
+func (w *world) inflictAll(ctx context.Context, schedule []Fault, duration time.Duration) []Episode {
+	begin := time.Now()
+	episodes := make([]Episode, len(schedule))
+	var all sync.WaitGroup
+	wait := func(at time.Duration) {
+		select {
+		case <-time.After(time.Until(begin.Add(at))):
+		case <-ctx.Done():
+		}
+	}
+	var postgres sync.Mutex
+	for i, f := range schedule {
+		wait(f.At)
+		if ctx.Err() != nil {
+			break
+		}
+		all.Go(func() {
+			if f.Target == "" {
+				postgres.Lock()
+				defer postgres.Unlock()
+			}
+			episodes[i] = w.inflict(ctx, f)
+			switch e := &episodes[i]; {
+			case e.Err != nil:
+				w.log("%s: %v", f, e.Err)
+			case e.Note != "":
+				w.log("%s: %s", f, e.Note)
+			default:
+				w.log("%s", f)
+			}
+		})
+	}
+	wait(duration)
+	all.Wait()
+	return episodes
+}
+
+// plan is what the clients do.
+func (w *world) plan(o Options) clients.Plan {
+	p := clients.Plan{
+		Clients: 4, Seed: o.Seed, Log: filepath.Join(o.Dir, "clients.jsonl"), Change: true,
+		Longest: 3 * time.Second, GiveUp: time.Minute, Samples: 40,
+	}
+	fleet, solo := w.addresses(), []string{w.solo.current().URL()}
+	for _, id := range []domain.PoolID{poolNative, poolFleet} {
+		p.Pools = append(p.Pools, clients.Pool{ID: id, Servers: fleet, MaxUnits: poolUnits, Rate: o.Rate, Mailbox: true})
+	}
+	for _, id := range []domain.PoolID{poolDisk, poolRelay} {
+		p.Pools = append(p.Pools, clients.Pool{ID: id, Servers: solo, MaxUnits: poolUnits, Rate: o.Rate / 2, Mailbox: true})
+	}
+	return p
+}
+
+// load is the clients' process.
+type load struct {
+	cmd  *exec.Cmd
+	hold io.Closer
+	done chan error
+}
+
+func startClients(ctx context.Context, o Options, plan clients.Plan) (*load, error) {
+	raw, err := json.Marshal(plan)
+	if err != nil {
+		return nil, fmt.Errorf("make the clients' plan: %w", err)
+	}
+	const mode = 0o600
+	path := filepath.Join(o.Dir, "clients.json")
+	if err := os.WriteFile(path, raw, mode); err != nil {
+		return nil, fmt.Errorf("write the clients' plan: %w", err)
+	}
+	args := append(append([]string(nil), o.Clients[1:]...), path)
+	l := &load{cmd: exec.CommandContext(ctx, o.Clients[0], args...), done: make(chan error, 1)}
+	l.cmd.Stderr = os.Stderr
+	if l.hold, err = l.cmd.StdinPipe(); err != nil {
+		return nil, fmt.Errorf("start the clients: %w", err)
+	}
+	if err := l.cmd.Start(); err != nil {
+		return nil, fmt.Errorf("start the clients: %w", err)
+	}
+	go func() { l.done <- l.cmd.Wait() }()
+	return l, nil
+}
+
+// stop lets the clients end what they have begun.
+func (l *load) stop(ctx context.Context) error {
+	_ = l.hold.Close() // the end of its standard input is what it waits for
+	select {
+	case err := <-l.done:
+		if err != nil {
+			return fmt.Errorf("the clients: %w", err)
+		}
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (l *load) kill() { _ = l.cmd.Process.Kill() } // it has ended, as a rule
+
+// runDry waits until the pool has nothing left, and says what is when nothing
+// ends any more.
+func (w *world) runDry(ctx context.Context, p clients.Pool) []string {
+	var left string
+	least, since := int64(-1), time.Now()
+	for n := 0; time.Since(since) < patience && ctx.Err() == nil; n++ {
+		api, err := client.NewClient(p.Servers[n%len(p.Servers)])
+		if err != nil {
+			return []string{err.Error()}
+		}
+		asking, cancel := context.WithTimeout(ctx, 5*time.Second)
+		pool, err := client.Read[client.Pool](api.GetPool(asking, string(p.ID))) //nolint:bodyclose // Read closes it
+		cancel()
+		if err != nil {
+			left = err.Error()
+		} else {
+			now := pool.Queued + pool.Running + pool.Waiting
+			if now == 0 {
+				return nil
+			}
+			if left = fmt.Sprintf("%d queued, %d running, %d waiting", pool.Queued, pool.Running, pool.Waiting); now < least || least < 0 {
+				least, since = now, time.Now()
+			}
+		}
+		time.Sleep(200 * time.Millisecond)
+	}
+	return []string{fmt.Sprintf("pool %s: nothing has ended for %s: %s", p.ID, patience, left)}
+}
