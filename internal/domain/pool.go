@@ -110,6 +110,7 @@ type Counters struct {
 	Queued      int64                  // in the order
 	QueuedBy    [PriorityClasses]int64 // the same by Task.Priority
 	Waiting     int64                  // retries in their backoff; not part of Queued
+	Drained     int64                  // tasks that have left the order so far, whatever for
 
 	VirtualTime int64 // of fair queueing
 	JobSeq      int64 // last JobID given out

@@ -191,6 +191,9 @@ func (l *ledger) count(t *domain.Task, n int64) {
 			l.counters.Waiting += n
 			return
 		}
+		if n < 0 {
+			l.counters.Drained -= n
+		}
 		l.counters.Queued += n
 		l.counters.QueuedBy[t.Priority] += n
 	}

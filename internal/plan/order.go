@@ -83,11 +83,13 @@ func (t *turn) finish(task *domain.Task) int64 {
 }
 
 // before is the order: the only one there is.
-func before(a, b *row) int {
+func before(a, b *row) int { return compare(a.t, b.t) }
+
+func compare(a, b *domain.Task) int {
 	return cmp.Or(
-		cmp.Compare(b.t.Priority, a.t.Priority),
-		cmp.Compare(a.t.Rank, b.t.Rank),
-		cmp.Compare(a.t.JobID, b.t.JobID),
+		cmp.Compare(b.Priority, a.Priority),
+		cmp.Compare(a.Rank, b.Rank),
+		cmp.Compare(a.JobID, b.JobID),
 	)
 }
 

@@ -69,10 +69,12 @@ func (o *Overtaking[K, T]) Saturated() iter.Seq[T] {
 	}
 }
 
-// AnySaturated reports whether there is one.
-func (o *Overtaking[K, T]) AnySaturated() bool {
-	for range o.Saturated() {
-		return true
+// FirstSaturated returns the first of them, and whether there is one.
+func (o *Overtaking[K, T]) FirstSaturated() (who T, found bool) {
+	for i := range o.heads {
+		if o.heads[i].overtaken >= o.Max {
+			return o.heads[i].who, true
+		}
 	}
-	return false
+	return who, false
 }

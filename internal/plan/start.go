@@ -29,7 +29,11 @@ func (t *turn) start(arrivals []arrival) {
 	t.line()
 	p := pass{turn: t, unseen: t.cutLanes(), heads: Overtaking[domain.Priority, *row]{Max: t.pool.MaxOvertakes}}
 	for _, r := range t.queue {
-		if t.free() <= 0 || t.unwanted() || p.heads.AnySaturated() || r.t.Priority < p.floor {
+		if t.free() <= 0 || t.unwanted() || r.t.Priority < p.floor {
+			return
+		}
+		var saturated bool
+		if t.keptFor, saturated = p.heads.FirstSaturated(); saturated {
 			return
 		}
 		unseen, cut := p.unseen[r.t.Lane]

@@ -90,6 +90,7 @@ func (t *turn) admit(arrivals []arrival) {
 			continue
 		}
 		if refusal := t.full(a.row.t); refusal != nil {
+			t.comeBack(a.row.t, refusal)
 			a.answer.Err = t.reject(a.row, refusal)
 			continue
 		}
@@ -142,9 +143,18 @@ func (t *turn) full(task *domain.Task) *domain.Error {
 	default:
 		return nil
 	}
-	// One to three seconds, by the job: those refused together come back apart.
-	err.RetryAfter = time.Duration(1+task.JobID%3) * time.Second
 	return err
+}
+
+// comeBack tells whoever found the queue full when to try again.
+func (t *turn) comeBack(task *domain.Task, refusal *domain.Error) {
+	t.refused++
+	share := 1.0
+	if refusal.Code == domain.CodeTenantQueueFull && t.counters.Queued > 0 {
+		// Of what drains, about as much is the tenant's as of what waits.
+		share = min(1, float64(t.account(task.Tenant).Queued)/float64(t.counters.Queued))
+	}
+	refusal.RetryAfter = t.req.Drain.RetryAfter(t.refused, share, task.JobID)
 }
 
 // newRow makes the row of a submission, with everything but its rank. known is the
@@ -243,24 +253,3 @@ func summary(faults []domain.Fault) string {
 	return fmt.Sprintf("%d faults", len(faults))
 }
 
-// positions tells those that were queued in this turn where they stand, where
-// counting is enough to know: ranks of fifo and priority pools are arrival numbers, so
-// a newcomer is behind everybody of its class.
-func (t *turn) positions(arrivals []arrival) {
-	if t.pool.Policy != domain.PolicyFIFO && t.pool.Policy != domain.PolicyPriority {
-		return
-	}
-	var behind [domain.PriorityClasses]int64
-	for _, a := range slices.Backward(arrivals) {
-		task := a.row.t
-		if task.Status != domain.StatusQueued {
-			continue
-		}
-		position := -behind[task.Priority]
-		for class := task.Priority; class < domain.PriorityClasses; class++ {
-			position += t.counters.QueuedBy[class]
-		}
-		a.answer.Position = position
-		behind[task.Priority]++
-	}
-}

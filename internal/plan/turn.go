@@ -16,6 +16,8 @@ type turn struct {
 	known   map[domain.TaskID]*row // rows inserted in this turn, by their id
 	entered []*row                 // rows that came into the order in this turn
 	queue   []*row                 // the order, once the start pass has built it
+	keptFor *row                   // the blocked task for which the start pass keeps what is free
+	refused int64                  // submissions that found no room in the queue
 
 	room   int // tasks that the lessees still take
 	lent   []Lent

@@ -51,6 +51,8 @@ type Requests struct {
 	// NoStart is set by a process that is draining: it settles and accepts but
 	// starts nothing.
 	NoStart bool
+	// Drain is how fast the queue has been emptying, for what is told of the future.
+	Drain Drain
 
 	Settles []Settle
 	Losts   []Lost
@@ -223,6 +225,8 @@ type Answer struct {
 	// Position in the queue, 1 for the next to start; 0: not queued, or not
 	// known without counting.
 	Position int64
+	// EstimatedStart is when a task that was queued may start, nil: not known.
+	EstimatedStart *time.Time
 	// Known says that the task id was known before: the first answer again.
 	Known bool
 	Err   *domain.Error
