@@ -68,6 +68,7 @@ func assemble(service Service, options Options) *server {
 	s.taskRoutes()
 	s.batchRoutes()
 	s.operatorRoutes()
+	s.whyRoutes()
 	s.poolRoutes()
 	s.mailboxRoutes()
 	s.auditRoutes()

@@ -24,7 +24,8 @@ type Task struct {
 	Reason            *Reason           `json:"reason,omitempty"`
 	Attempt           int               `doc:"Attempts started so far." json:"attempt"`
 	MaxAttempts       int               `json:"maxAttempts"`
-	Position          int64             `doc:"Place in the queue, 1 for the next to start. Absent: not in the order, or too far back to count." json:"position,omitempty"`
+	Position          int64             `doc:"Place in the queue, 1 for the next to start; exact. Absent: not in the order, or a task of a list." json:"position,omitempty"`
+	EstimatedStart    *time.Time        `doc:"When a queued task may start, judged by how fast the queue has been draining. Absent: not known." json:"estimatedStart,omitempty"`
 	Priority          string            `enum:"low,normal,high,critical" json:"priority"`
 	ResourceCost      TaskCost          `json:"resourceCost"`
 	Executor          string            `json:"executor"`

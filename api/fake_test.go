@@ -29,6 +29,7 @@ type fake struct {
 	answer    func(plan.Submit) plan.Answer
 	err       error // of every call
 	task      api.TaskView
+	scene     plan.Scene
 	tasks     []domain.Task
 	pools     []store.PoolView
 	messages  []domain.Message
@@ -80,6 +81,11 @@ func (f *fake) Task(_ context.Context, _ domain.PoolID, _ domain.TaskID, wait ti
 	defer f.lock()()
 	f.wait = wait
 	return f.task, f.err
+}
+
+func (f *fake) Why(context.Context, domain.PoolID, domain.TaskID) (plan.Scene, plan.Explanation, error) {
+	defer f.lock()()
+	return f.scene, plan.Explain(&f.scene), f.err
 }
 
 func (f *fake) Tasks(_ context.Context, filter store.TaskFilter) ([]domain.Task, error) {

@@ -106,16 +106,15 @@ func retryAfter(err *domain.Error) time.Duration {
 //
 //nolint:errname // the name is the schema's, and the RFC's
 type ProblemDetails struct {
-	Type      string         `doc:"A name of the kind of problem, made of its code." example:"urn:parkinglot:error:queue_full" format:"uri" json:"type"`
-	Title     string         `doc:"The status in words." example:"Conflict" json:"title"`
-	Status    int            `doc:"The HTTP status." example:"409" json:"status"`
-	Code      string         `doc:"The stable code, for programs." example:"queue_full" json:"code"`
-	Detail    string         `doc:"What happened and what to do about it, for people." json:"detail"`
-	RequestID string         `doc:"Names the request in the server's log; also the X-Request-Id header." json:"requestId"`
-	Errors    []ProblemFault `doc:"Every fault found, with its location." json:"errors,omitempty"`
-	Due       *int64         `doc:"Of payment_required: what is to be paid, in minor units." json:"due,omitempty"`
-
-	retryAfter time.Duration
+	Type           string         `doc:"A name of the kind of problem, made of its code." example:"urn:parkinglot:error:queue_full" format:"uri" json:"type"`
+	Title          string         `doc:"The status in words." example:"Conflict" json:"title"`
+	Status         int            `doc:"The HTTP status." example:"409" json:"status"`
+	Code           string         `doc:"The stable code, for programs." example:"queue_full" json:"code"`
+	Detail         string         `doc:"What happened and what to do about it, for people." json:"detail"`
+	RequestID      string         `doc:"Names the request in the server's log; also the X-Request-Id header." json:"requestId"`
+	Errors         []ProblemFault `doc:"Every fault found, with its location." json:"errors,omitempty"`
+	RetryAfterSecs int64          `doc:"When to come back, as Retry-After says it: judged by how fast the queue has been draining when it was full." json:"retryAfterSecs,omitempty"`
+	Due            *int64         `doc:"Of payment_required: what is to be paid, in minor units." json:"due,omitempty"`
 }
 
 // ProblemFault is one thing wrong with a request.
@@ -134,8 +133,8 @@ func (p *ProblemDetails) GetStatus() int { return p.Status }
 // GetHeaders implements huma.HeadersError.
 func (p *ProblemDetails) GetHeaders() http.Header {
 	headers := http.Header{}
-	if p.retryAfter > 0 {
-		headers.Set("Retry-After", strconv.Itoa(int(math.Ceil(p.retryAfter.Seconds()))))
+	if p.RetryAfterSecs > 0 {
+		headers.Set("Retry-After", strconv.FormatInt(p.RetryAfterSecs, 10))
 	}
 	return headers
 }
@@ -153,8 +152,9 @@ func problemOf(ctx context.Context, err error) *ProblemDetails {
 	status := statusOf(known.Code)
 	problem := &ProblemDetails{
 		Type: "urn:parkinglot:error:" + string(known.Code), Title: http.StatusText(status), Status: status,
-		Code: string(known.Code), Detail: known.Message, RequestID: requestOf(ctx).id, retryAfter: retryAfter(known),
-		Due: known.Due,
+		Code: string(known.Code), Detail: known.Message, RequestID: requestOf(ctx).id,
+		RetryAfterSecs: int64(math.Ceil(retryAfter(known).Seconds())),
+		Due:            known.Due,
 	}
 	for _, f := range known.Faults {
 		problem.Errors = append(problem.Errors, ProblemFault(f))

@@ -22,6 +22,9 @@ type Service interface {
 	// Task returns the newest submission of a task id. It holds the answer for at most
 	// wait until the task is terminal; 0 answers at once.
 	Task(ctx context.Context, pool domain.PoolID, id domain.TaskID, wait time.Duration) (TaskView, error)
+	// Why explains why the newest submission of a task id is not running, from one
+	// snapshot, which it returns as well.
+	Why(ctx context.Context, pool domain.PoolID, id domain.TaskID) (plan.Scene, plan.Explanation, error)
 	Tasks(ctx context.Context, filter store.TaskFilter) ([]domain.Task, error)
 	// Cancel drops a queued task or asks a running one to stop; a terminal one is
 	// answered as it is.
@@ -67,7 +70,9 @@ type Stream[T any] interface {
 // TaskView is a task and its place in the queue.
 type TaskView struct {
 	domain.Task
-	Position int64 // 1 for the next to start; 0: not in the order, or too far back to count
+	Position int64 // 1 for the next to start; 0: not in the order
+	// EstimatedStart of a queued task, nil: not known.
+	EstimatedStart *time.Time
 }
 
 // Problem is one thing that keeps the program from being ready.

@@ -16,13 +16,14 @@ import (
 
 // Admission is the answer to an accepted submission.
 type Admission struct {
-	TaskID     string `example:"req-42" json:"taskId"`
-	PoolID     string `example:"llm" json:"poolId"`
-	Status     string `doc:"What was decided on arrival: running, its units are taken; or queued." enum:"running,queued" json:"status"`
-	Position   int64  `doc:"Place in the queue, where it is known without counting." json:"position,omitempty"`
-	JobID      int64  `doc:"Numbers the pool's submissions in the order they were accepted." json:"jobId"`
-	Submission int    `doc:"1; more when the id was rejected before and submitted again." json:"submission"`
-	Known      bool   `doc:"The same task was submitted before: this is the first answer again." json:"known,omitempty"`
+	TaskID         string     `example:"req-42" json:"taskId"`
+	PoolID         string     `example:"llm" json:"poolId"`
+	Status         string     `doc:"What was decided on arrival: running, its units are taken; or queued." enum:"running,queued" json:"status"`
+	Position       int64      `doc:"Place in the queue, where it is known without counting; exact." json:"position,omitempty"`
+	EstimatedStart *time.Time `doc:"When a queued task may start, judged by how fast the queue has been draining. Absent: not known." json:"estimatedStart,omitempty"`
+	JobID          int64      `doc:"Numbers the pool's submissions in the order they were accepted." json:"jobId"`
+	Submission     int        `doc:"1; more when the id was rejected before and submitted again." json:"submission"`
+	Known          bool       `doc:"The same task was submitted before: this is the first answer again." json:"known,omitempty"`
 }
 
 // TaskPage is a page of tasks.
@@ -208,7 +209,7 @@ func admission(a plan.Answer) Admission {
 		}
 	}
 	if view.Status == string(domain.StatusQueued) {
-		view.Position = a.Position
+		view.Position, view.EstimatedStart = a.Position, utc(a.EstimatedStart)
 	}
 	return view
 }
@@ -218,7 +219,9 @@ func (s *server) getTask(ctx context.Context, in *getTaskInput) (*taskOutput, er
 	if err != nil {
 		return nil, err
 	}
-	return &taskOutput{Body: taskJSON(&view.Task, view.Position)}, nil
+	body := taskJSON(&view.Task, view.Position)
+	body.EstimatedStart = utc(view.EstimatedStart)
+	return &taskOutput{Body: body}, nil
 }
 
 func (s *server) listTasks(ctx context.Context, in *listTasksInput) (*taskPageOutput, error) {

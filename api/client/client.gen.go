@@ -78,6 +78,96 @@ func (e BandStrategy) Valid() bool {
 	}
 }
 
+// Defines values for ExplanationCode.
+const (
+	ExplanationCodeBackoff        ExplanationCode = "backoff"
+	ExplanationCodeCancelling     ExplanationCode = "cancelling"
+	ExplanationCodeCapacityZero   ExplanationCode = "capacity_zero"
+	ExplanationCodeDeadlinePassed ExplanationCode = "deadline_passed"
+	ExplanationCodeEnded          ExplanationCode = "ended"
+	ExplanationCodeHeadKeptFree   ExplanationCode = "head_kept_free"
+	ExplanationCodeNeverFits      ExplanationCode = "never_fits"
+	ExplanationCodeNoWorker       ExplanationCode = "no_worker"
+	ExplanationCodeOrder          ExplanationCode = "order"
+	ExplanationCodePoolDisabled   ExplanationCode = "pool_disabled"
+	ExplanationCodeRunning        ExplanationCode = "running"
+	ExplanationCodeStarting       ExplanationCode = "starting"
+	ExplanationCodeTenantCap      ExplanationCode = "tenant_cap"
+	ExplanationCodeUnclaimed      ExplanationCode = "unclaimed"
+	ExplanationCodeUnits          ExplanationCode = "units"
+)
+
+// Valid indicates whether the value is a known member of the ExplanationCode enum.
+func (e ExplanationCode) Valid() bool {
+	switch e {
+	case ExplanationCodeBackoff:
+		return true
+	case ExplanationCodeCancelling:
+		return true
+	case ExplanationCodeCapacityZero:
+		return true
+	case ExplanationCodeDeadlinePassed:
+		return true
+	case ExplanationCodeEnded:
+		return true
+	case ExplanationCodeHeadKeptFree:
+		return true
+	case ExplanationCodeNeverFits:
+		return true
+	case ExplanationCodeNoWorker:
+		return true
+	case ExplanationCodeOrder:
+		return true
+	case ExplanationCodePoolDisabled:
+		return true
+	case ExplanationCodeRunning:
+		return true
+	case ExplanationCodeStarting:
+		return true
+	case ExplanationCodeTenantCap:
+		return true
+	case ExplanationCodeUnclaimed:
+		return true
+	case ExplanationCodeUnits:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ExplanationStatus.
+const (
+	ExplanationStatusCompleted ExplanationStatus = "completed"
+	ExplanationStatusDropped   ExplanationStatus = "dropped"
+	ExplanationStatusExpired   ExplanationStatus = "expired"
+	ExplanationStatusFailed    ExplanationStatus = "failed"
+	ExplanationStatusQueued    ExplanationStatus = "queued"
+	ExplanationStatusRejected  ExplanationStatus = "rejected"
+	ExplanationStatusRunning   ExplanationStatus = "running"
+)
+
+// Valid indicates whether the value is a known member of the ExplanationStatus enum.
+func (e ExplanationStatus) Valid() bool {
+	switch e {
+	case ExplanationStatusCompleted:
+		return true
+	case ExplanationStatusDropped:
+		return true
+	case ExplanationStatusExpired:
+		return true
+	case ExplanationStatusFailed:
+		return true
+	case ExplanationStatusQueued:
+		return true
+	case ExplanationStatusRejected:
+		return true
+	case ExplanationStatusRunning:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for FacilityAllocationStrategy.
 const (
 	FacilityAllocationStrategyDynamic        FacilityAllocationStrategy = "dynamic"
@@ -1023,6 +1113,51 @@ func (e WaitingStatus) Valid() bool {
 	}
 }
 
+// Defines values for WhyPoolState.
+const (
+	WhyPoolStateActive   WhyPoolState = "active"
+	WhyPoolStateDisabled WhyPoolState = "disabled"
+	WhyPoolStateDraining WhyPoolState = "draining"
+)
+
+// Valid indicates whether the value is a known member of the WhyPoolState enum.
+func (e WhyPoolState) Valid() bool {
+	switch e {
+	case WhyPoolStateActive:
+		return true
+	case WhyPoolStateDisabled:
+		return true
+	case WhyPoolStateDraining:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for WhyTaskPriority.
+const (
+	WhyTaskPriorityCritical WhyTaskPriority = "critical"
+	WhyTaskPriorityHigh     WhyTaskPriority = "high"
+	WhyTaskPriorityLow      WhyTaskPriority = "low"
+	WhyTaskPriorityNormal   WhyTaskPriority = "normal"
+)
+
+// Valid indicates whether the value is a known member of the WhyTaskPriority enum.
+func (e WhyTaskPriority) Valid() bool {
+	switch e {
+	case WhyTaskPriorityCritical:
+		return true
+	case WhyTaskPriorityHigh:
+		return true
+	case WhyTaskPriorityLow:
+		return true
+	case WhyTaskPriorityNormal:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ListSpotsParamsKind.
 const (
 	ListSpotsParamsKindCompact   ListSpotsParamsKind = "compact"
@@ -1148,6 +1283,9 @@ type AdjustmentKind string
 
 // Admission defines model for Admission.
 type Admission struct {
+	// EstimatedStart When a queued task may start, judged by how fast the queue has been draining. Absent: not known.
+	EstimatedStart *time.Time `json:"estimatedStart,omitempty"`
+
 	// JobID Numbers the pool's submissions in the order they were accepted.
 	JobID int64 `json:"jobId"`
 
@@ -1157,7 +1295,7 @@ type Admission struct {
 	// PoolID Examples: llm
 	PoolID string `json:"poolId"`
 
-	// Position Place in the queue, where it is known without counting.
+	// Position Place in the queue, where it is known without counting; exact.
 	Position int64 `json:"position,omitempty"`
 
 	// Status What was decided on arrival: running, its units are taken; or queued.
@@ -1264,6 +1402,58 @@ type Event struct {
 	// Units What a start took or the end of an attempt gave back; of other kinds the task's weight.
 	Units int64 `json:"units,omitempty"`
 }
+
+// Explanation defines model for Explanation.
+type Explanation struct {
+	// Ahead The first tasks in front of it, at most 20.
+	Ahead []WhyTask `json:"ahead"`
+
+	// Code What is in the way, or what the task does instead.
+	//
+	// Examples: units
+	Code  ExplanationCode `json:"code"`
+	Drain *WhyDrain       `json:"drain,omitempty"`
+
+	// EstimatedStart The position over the drain: when it may start if everything goes on as it has. Absent: not known.
+	EstimatedStart *time.Time `json:"estimatedStart,omitempty"`
+
+	// Holders Running tasks, which hold the units, in the order of arrival; at most 100.
+	Holders []WhyHolding `json:"holders"`
+	KeptFor *WhyTask     `json:"keptFor,omitempty"`
+
+	// Message The same for people.
+	Message string  `json:"message"`
+	Pool    WhyPool `json:"pool"`
+
+	// PoolID Examples: llm
+	PoolID string `json:"poolId"`
+
+	// Position Place in the queue, 1 for the next to start; exact. Absent: not in the order.
+	Position int64   `json:"position,omitempty"`
+	Reason   *Reason `json:"reason,omitempty"`
+
+	// RetryAt End of the backoff of a retry.
+	RetryAt *time.Time `json:"retryAt,omitempty"`
+
+	// ShortUnits How many units have to come free before it starts: for itself and for those in front of it that wait for units too. Absent: none, or not known.
+	ShortUnits int64             `json:"shortUnits,omitempty"`
+	Status     ExplanationStatus `json:"status"`
+
+	// TaskID Examples: req-42
+	TaskID string    `json:"taskId"`
+	Tenant WhyTenant `json:"tenant"`
+
+	// Units What the task needs.
+	Units int64 `json:"units"`
+}
+
+// ExplanationCode What is in the way, or what the task does instead.
+//
+// Examples: units
+type ExplanationCode string
+
+// ExplanationStatus defines model for Explanation.Status.
+type ExplanationStatus string
 
 // Facility defines model for Facility.
 type Facility struct {
@@ -1946,6 +2136,9 @@ type ProblemDetails struct {
 	// RequestID Names the request in the server's log; also the X-Request-Id header.
 	RequestID string `json:"requestId"`
 
+	// RetryAfterSecs When to come back, as Retry-After says it: judged by how fast the queue has been draining when it was full.
+	RetryAfterSecs int64 `json:"retryAfterSecs,omitempty"`
+
 	// Status The HTTP status.
 	//
 	// Examples: 409
@@ -2222,8 +2415,11 @@ type Task struct {
 	CancelRequestedAt *time.Time `json:"cancelRequestedAt,omitempty"`
 	CreatedAt         time.Time  `json:"createdAt"`
 	Deadline          *time.Time `json:"deadline,omitempty"`
-	Executor          string     `json:"executor"`
-	FinishedAt        *time.Time `json:"finishedAt,omitempty"`
+
+	// EstimatedStart When a queued task may start, judged by how fast the queue has been draining. Absent: not known.
+	EstimatedStart *time.Time `json:"estimatedStart,omitempty"`
+	Executor       string     `json:"executor"`
+	FinishedAt     *time.Time `json:"finishedAt,omitempty"`
 
 	// Holder The process or worker that holds the running attempt.
 	Holder string `json:"holder,omitempty"`
@@ -2237,7 +2433,7 @@ type Task struct {
 	// PoolID Examples: llm
 	PoolID string `json:"poolId"`
 
-	// Position Place in the queue, 1 for the next to start. Absent: not in the order, or too far back to count.
+	// Position Place in the queue, 1 for the next to start; exact. Absent: not in the order, or a task of a list.
 	Position     int64        `json:"position,omitempty"`
 	Priority     TaskPriority `json:"priority"`
 	Reason       *Reason      `json:"reason,omitempty"`
@@ -2524,6 +2720,77 @@ type WhatIfRow struct {
 	Current  int64  `json:"current"`
 	Draft    int64  `json:"draft"`
 	TicketID string `json:"ticketId"`
+}
+
+// WhyDrain defines model for WhyDrain.
+type WhyDrain struct {
+	// OverSecs How much of such time it is measured over.
+	OverSecs float64 `json:"overSecs"`
+
+	// TasksPerSec Tasks that left the queue per second of the time in which somebody waited.
+	TasksPerSec float64 `json:"tasksPerSec"`
+}
+
+// WhyHolding defines model for WhyHolding.
+type WhyHolding struct {
+	Attempt int64 `json:"attempt"`
+
+	// EndsBy When its timeout is over, counted from its start: it ends by then at the latest, or is stopped.
+	EndsBy *time.Time `json:"endsBy,omitempty"`
+
+	// Holder The process or worker that holds the attempt. Absent: no worker has fetched it yet.
+	Holder    string     `json:"holder,omitempty"`
+	StartedAt *time.Time `json:"startedAt,omitempty"`
+	TaskID    string     `json:"taskId"`
+	Tenant    string     `json:"tenant"`
+	Units     int64      `json:"units"`
+}
+
+// WhyPool defines model for WhyPool.
+type WhyPool struct {
+	ActiveUnits int64 `json:"activeUnits"`
+
+	// FreeUnits Negative while more is in use than the pool has, after it has shrunk.
+	FreeUnits int64 `json:"freeUnits"`
+	MaxUnits  int64 `json:"maxUnits"`
+
+	// Queued In the order.
+	Queued  int64        `json:"queued"`
+	Running int64        `json:"running"`
+	State   WhyPoolState `json:"state"`
+}
+
+// WhyPoolState defines model for WhyPool.State.
+type WhyPoolState string
+
+// WhyTask defines model for WhyTask.
+type WhyTask struct {
+	CreatedAt time.Time `json:"createdAt"`
+
+	// Overtaken How often others were started past it.
+	Overtaken int64           `json:"overtaken"`
+	Priority  WhyTaskPriority `json:"priority"`
+	TaskID    string          `json:"taskId"`
+	Tenant    string          `json:"tenant"`
+	Units     int64           `json:"units"`
+}
+
+// WhyTaskPriority defines model for WhyTask.Priority.
+type WhyTaskPriority string
+
+// WhyTenant defines model for WhyTenant.
+type WhyTenant struct {
+	ActiveUnits int64 `json:"activeUnits"`
+
+	// MaxUnits What it may use at a time. Absent: as much as the pool has.
+	MaxUnits int64 `json:"maxUnits,omitempty"`
+	Queued   int64 `json:"queued"`
+
+	// ShortUnits With tenant_cap: how many units the tenant has to give back before this task fits its cap, counting its own tasks in front.
+	ShortUnits int64 `json:"shortUnits,omitempty"`
+
+	// Tenant Examples: acme
+	Tenant string `json:"tenant"`
 }
 
 // WindowSizes defines model for WindowSizes.
@@ -3254,6 +3521,13 @@ type ClientInterface interface {
 	//
 	// Corresponds with POST /pools/{poolId}/tasks/{taskId}/settle (the `SettleTask` operationId).
 	SettleTask(ctx context.Context, poolID string, taskID string, body SettleTaskJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ExplainTask Say why a task is not running
+	//
+	// Explains the newest submission of the id from one snapshot: what is short, who is in front, who holds the units. `units`: it is next and so many units are missing. `order`: others are in front. `head_kept_free`: it would fit, but free units are kept for one in front. `tenant_cap`: its tenant uses what it may. `no_worker`: it is next and fits, and no worker has asked. `backoff`, `pool_disabled`, `capacity_zero`, `starting`, `never_fits` and `deadline_passed` say themselves. Of a task that does not wait: `running`, `unclaimed` (started, but no worker process has fetched it), `cancelling`, `ended`.
+	//
+	// Corresponds with GET /pools/{poolId}/tasks/{taskId}/why (the `ExplainTask` operationId).
+	ExplainTask(ctx context.Context, poolID string, taskID string, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// SubmitTasksWithBody Submit up to 1,000 tasks
 	//
@@ -4325,6 +4599,23 @@ func (c *Client) SettleTaskWithBody(ctx context.Context, poolID string, taskID s
 // Corresponds with POST /pools/{poolId}/tasks/{taskId}/settle (the `SettleTask` operationId).
 func (c *Client) SettleTask(ctx context.Context, poolID string, taskID string, body SettleTaskJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewSettleTaskRequest(c.Server, poolID, taskID, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ExplainTask Say why a task is not running
+//
+// Explains the newest submission of the id from one snapshot: what is short, who is in front, who holds the units. `units`: it is next and so many units are missing. `order`: others are in front. `head_kept_free`: it would fit, but free units are kept for one in front. `tenant_cap`: its tenant uses what it may. `no_worker`: it is next and fits, and no worker has asked. `backoff`, `pool_disabled`, `capacity_zero`, `starting`, `never_fits` and `deadline_passed` say themselves. Of a task that does not wait: `running`, `unclaimed` (started, but no worker process has fetched it), `cancelling`, `ended`.
+//
+// Corresponds with GET /pools/{poolId}/tasks/{taskId}/why (the `ExplainTask` operationId).
+func (c *Client) ExplainTask(ctx context.Context, poolID string, taskID string, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewExplainTaskRequest(c.Server, poolID, taskID)
 	if err != nil {
 		return nil, err
 	}
@@ -6926,6 +7217,47 @@ func NewSettleTaskRequestWithBody(server string, poolID string, taskID string, c
 	return req, nil
 }
 
+// NewExplainTaskRequest constructs an http.Request for the ExplainTask method
+func NewExplainTaskRequest(server string, poolID string, taskID string) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "poolId", poolID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "taskId", taskID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/pools/%s/tasks/%s/why", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
 // NewSubmitTasksRequest calls the generic SubmitTasks builder with application/json body
 func NewSubmitTasksRequest(server string, poolID string, body SubmitTasksJSONRequestBody) (*http.Request, error) {
 	var bodyReader io.Reader
@@ -8464,6 +8796,15 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with POST /pools/{poolId}/tasks/{taskId}/settle (the `SettleTask` operationId).
 	SettleTaskWithResponse(ctx context.Context, poolID string, taskID string, body SettleTaskJSONRequestBody, reqEditors ...RequestEditorFn) (*SettleTaskResponse, error)
+
+	// ExplainTaskWithResponse Say why a task is not running
+	//
+	// Explains the newest submission of the id from one snapshot: what is short, who is in front, who holds the units. `units`: it is next and so many units are missing. `order`: others are in front. `head_kept_free`: it would fit, but free units are kept for one in front. `tenant_cap`: its tenant uses what it may. `no_worker`: it is next and fits, and no worker has asked. `backoff`, `pool_disabled`, `capacity_zero`, `starting`, `never_fits` and `deadline_passed` say themselves. Of a task that does not wait: `running`, `unclaimed` (started, but no worker process has fetched it), `cancelling`, `ended`.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /pools/{poolId}/tasks/{taskId}/why (the `ExplainTask` operationId).
+	ExplainTaskWithResponse(ctx context.Context, poolID string, taskID string, reqEditors ...RequestEditorFn) (*ExplainTaskResponse, error)
 
 	// SubmitTasksWithBodyWithResponse Submit up to 1,000 tasks
 	//
@@ -11412,6 +11753,82 @@ func (r SettleTaskResponse) ContentType() string {
 	return ""
 }
 
+// ExplainTaskResponse503Headers the declared response headers of an HTTP 503 response for ExplainTask
+type ExplainTaskResponse503Headers struct {
+	RetryAfter int
+}
+
+type ExplainTaskResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Explanation
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *ProblemDetails
+	// ApplicationProblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationProblemJSON422 *ProblemDetails
+	// ApplicationProblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationProblemJSON500 *ProblemDetails
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *ProblemDetails
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *ExplainTaskResponse503Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ExplainTaskResponse) GetJSON200() *Explanation {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r ExplainTaskResponse) GetApplicationProblemJSON404() *ProblemDetails {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r ExplainTaskResponse) GetApplicationProblemJSON422() *ProblemDetails {
+	return r.ApplicationProblemJSON422
+}
+
+// GetApplicationProblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r ExplainTaskResponse) GetApplicationProblemJSON500() *ProblemDetails {
+	return r.ApplicationProblemJSON500
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r ExplainTaskResponse) GetApplicationProblemJSON503() *ProblemDetails {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r ExplainTaskResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ExplainTaskResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ExplainTaskResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ExplainTaskResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // SubmitTasksResponse503Headers the declared response headers of an HTTP 503 response for SubmitTasks
 type SubmitTasksResponse503Headers struct {
 	RetryAfter int
@@ -14229,6 +14646,21 @@ func (c *ClientWithResponses) SettleTaskWithResponse(ctx context.Context, poolID
 		return nil, err
 	}
 	return ParseSettleTaskResponse(rsp)
+}
+
+// ExplainTaskWithResponse Say why a task is not running
+//
+// Explains the newest submission of the id from one snapshot: what is short, who is in front, who holds the units. `units`: it is next and so many units are missing. `order`: others are in front. `head_kept_free`: it would fit, but free units are kept for one in front. `tenant_cap`: its tenant uses what it may. `no_worker`: it is next and fits, and no worker has asked. `backoff`, `pool_disabled`, `capacity_zero`, `starting`, `never_fits` and `deadline_passed` say themselves. Of a task that does not wait: `running`, `unclaimed` (started, but no worker process has fetched it), `cancelling`, `ended`.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /pools/{poolId}/tasks/{taskId}/why (the `ExplainTask` operationId).
+func (c *ClientWithResponses) ExplainTaskWithResponse(ctx context.Context, poolID string, taskID string, reqEditors ...RequestEditorFn) (*ExplainTaskResponse, error) {
+	rsp, err := c.ExplainTask(ctx, poolID, taskID, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseExplainTaskResponse(rsp)
 }
 
 // SubmitTasksWithBodyWithResponse Submit up to 1,000 tasks
@@ -17098,6 +17530,73 @@ func ParseSettleTaskResponse(rsp *http.Response) (*SettleTaskResponse, error) {
 	switch {
 	case rsp.StatusCode == 503:
 		var headers SettleTaskResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseExplainTaskResponse parses an HTTP response from a ExplainTaskWithResponse call
+func ParseExplainTaskResponse(rsp *http.Response) (*ExplainTaskResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ExplainTaskResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Explanation
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 503:
+		var headers ExplainTaskResponse503Headers
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value int
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {

@@ -40,7 +40,7 @@ func newRoot() *cobra.Command {
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return flagsFromEnvironment(cmd) },
 	}
 	root.AddCommand(newServe(), newWork(), newMigrate(), newConfig())
-	root.AddCommand(newSubmitCommand(), newStatusCommand(), newWaitCommand(), newCancelCommand(), newMailboxCommand(),
+	root.AddCommand(newSubmitCommand(), newStatusCommand(), newWhyCommand(), newWaitCommand(), newCancelCommand(), newMailboxCommand(),
 		newAuditCommand(), newPoolsCommand(), newPoolCommand(), newFacilityCommand(), newParkCommand(), newExitCommand(), newQuoteCommand(),
 		newTicketCommand(), newOpenAPICommand(), newReplayCommand(), newSimulateGarageCommand(), newVerifyCommand())
 	return root

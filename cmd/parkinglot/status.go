@@ -75,6 +75,9 @@ func (s *session) showTask(t client.Task, raw json.RawMessage) error {
 		if t.Position > 0 {
 			row(table, "position", t.Position)
 		}
+		if t.EstimatedStart != nil {
+			row(table, "may start", clock(t.EstimatedStart))
+		}
 		row(table, "attempt", t.Attempt, "of", t.MaxAttempts)
 		row(table, "priority", t.Priority)
 		row(table, "units", t.ResourceCost.Units, t.ResourceCost.Kind)

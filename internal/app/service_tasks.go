@@ -12,9 +12,6 @@ import (
 	"github.com/parkinglot/parkinglot/internal/store"
 )
 
-// positionLimit is how far back in a queue a place is counted.
-const positionLimit = 10_000
-
 // Submit implements api.Service.
 func (s *service) Submit(ctx context.Context, pool domain.PoolID, tasks []plan.Submit) ([]plan.Answer, error) {
 	if s.isStopping() {
@@ -62,14 +59,26 @@ func (s *service) Task(ctx context.Context, pool domain.PoolID, id domain.TaskID
 		return api.TaskView{}, err
 	}
 	if view.Status == domain.StatusQueued {
-		if view.Position, err = home.Position(ctx, pool, view.JobID, positionLimit); err != nil {
+		if view.Position, err = home.Position(ctx, pool, view.JobID); err != nil {
 			return api.TaskView{}, edge(err, nil)
 		}
-		if view.Position > positionLimit {
-			view.Position = 0
-		}
+		view.EstimatedStart = s.scheduler.EstimatedStart(&view.Task, view.Position)
 	}
 	return view, nil
+}
+
+// Why implements api.Service.
+func (s *service) Why(ctx context.Context, pool domain.PoolID, id domain.TaskID) (plan.Scene, plan.Explanation, error) {
+	home, err := s.home(ctx, pool)
+	if err != nil {
+		return plan.Scene{}, plan.Explanation{}, err
+	}
+	scene, err := home.Scene(ctx, pool, id, s.now())
+	if err != nil {
+		return plan.Scene{}, plan.Explanation{}, edge(err, unknownTask(pool, id))
+	}
+	scene.Drain = s.scheduler.DrainRate(pool)
+	return scene, plan.Explain(&scene), nil
 }
 
 // Tasks implements api.Service.

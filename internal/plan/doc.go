@@ -25,6 +25,11 @@
 // In a web pool the lease is the start: tasks start, in the same order, only as far as
 // there are lessees to take them.
 //
+// What is told of the future (when a queued task may start, when somebody refused should
+// come back) is made of how fast the queue has been draining, which a Meter measures
+// from the counters of turns. Explain says why a task is not running, by looking at the
+// start pass itself.
+//
 // Non-goals: timeouts of attempts (who runs an attempt ends it, or the end of its
-// lease does), and estimates.
+// lease does).
 package plan

@@ -83,11 +83,11 @@ func (d Drain) Known() bool { return d.PerSecond > 0 }
 
 // Bounds of what is told: further ahead than estimateMost is no estimate.
 const (
-	estimateMost   = 365 * 24 * time.Hour
-	retryLeast     = time.Second
-	retryMost      = 5 * time.Minute
-	retryJitter    = 0.2
-	retryUnknown   = 2 * time.Second
+	estimateMost = 365 * 24 * time.Hour
+	retryLeast   = time.Second
+	retryMost    = 5 * time.Minute
+	retryJitter  = 0.2
+	retryUnknown = 2 * time.Second
 )
 
 // Start estimates when the task that is now at a position of the order starts. It

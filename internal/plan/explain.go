@@ -144,10 +144,10 @@ func (e *Explanation) queued(scene *Scene) {
 	default:
 		e.inLine(scene)
 	}
-	if e.Code == WhyUnits || e.Code == WhyOrder || e.Code == WhyHeadKeptFree {
-		if at, known := scene.Drain.Start(scene.Now, e.Position); known {
-			e.EstimatedStart = &at
-		}
+	switch e.Code {
+	case WhyUnits, WhyOrder, WhyHeadKeptFree:
+		e.EstimatedStart = EstimatedStart(scene.Now, &scene.Pool, task, e.TenantUnits, scene.Drain, e.Position)
+	default: // nothing that drains the queue brings it nearer, or it starts now
 	}
 }
 

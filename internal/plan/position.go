@@ -3,6 +3,7 @@ package plan
 import (
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/parkinglot/parkinglot/internal/domain"
 )
@@ -65,21 +66,31 @@ func (t *turn) countLine(arrivals []arrival) {
 }
 
 // estimate tells when a task that was queued may start. Where its place is not known it
-// is taken for the last of its class. A tenant at its cap waits for its own tasks, of which
-// the drain of the pool says nothing.
+// is taken for the last of its class.
 func (t *turn) estimate(a arrival) {
 	task := a.row.t
-	account := t.account(task.Tenant)
-	if limit := account.limit.MaxUnits; limit > 0 && account.ActiveUnits.Add(task.Units) > limit {
-		return
-	}
 	position := a.answer.Position
 	if position == 0 {
 		position = t.throughClass(task.Priority)
 	}
-	if start, known := t.req.Drain.Start(t.now, position); known {
-		a.answer.EstimatedStart = &start
+	a.answer.EstimatedStart = EstimatedStart(t.now, &t.pool, task, t.account(task.Tenant).ActiveUnits, t.req.Drain, position)
+}
+
+// EstimatedStart estimates when a task that is at a position of the order starts, nil
+// when nothing is known. tenantUnits is what its tenant uses: one at its cap waits for its
+// own tasks, of which the drain of the pool says nothing.
+func EstimatedStart(
+	now time.Time, pool *domain.Pool, task *domain.Task, tenantUnits domain.Units, drain Drain, position int64,
+) *time.Time {
+	limit := pool.Tenants[task.Tenant].MaxUnits
+	if pool.State == domain.PoolDisabled || pool.MaxUnits == 0 || limit > 0 && tenantUnits.Add(task.Units) > limit {
+		return nil
 	}
+	at, known := drain.Start(now, position)
+	if !known {
+		return nil
+	}
+	return &at
 }
 
 // throughClass counts who is queued in a class and in those above it.

@@ -252,4 +252,3 @@ func summary(faults []domain.Fault) string {
 	}
 	return fmt.Sprintf("%d faults", len(faults))
 }
-

@@ -24,7 +24,7 @@ func (l *loop) committed(t *turn) {
 		l.s.watchers.written()
 	}
 	l.setTimer(t)
-	l.view.saw(t.pool, l.after(t), !d.Idle)
+	l.view.saw(t.pool, l.after(t), t.capped(), !d.Idle)
 	l.backend.hint(l.hints(t))
 	if len(d.Messages) > 0 && t.pool.MailboxBackend != l.backend.name {
 		l.backend.outbox.kick()
@@ -37,6 +37,27 @@ func (l *loop) after(t *turn) domain.Counters {
 		return t.before
 	}
 	return t.decisions.Counters
+}
+
+// capped returns what tenants with a units cap use after the turn.
+func (t *turn) capped() map[domain.Tenant]domain.Units {
+	var usage map[domain.Tenant]domain.Units
+	note := func(u domain.TenantUsage) {
+		if t.pool.Tenants[u.Tenant].MaxUnits == 0 {
+			return
+		}
+		if usage == nil {
+			usage = map[domain.Tenant]domain.Units{}
+		}
+		usage[u.Tenant] = u.ActiveUnits
+	}
+	for _, u := range t.tenants {
+		note(u)
+	}
+	for _, u := range t.decisions.Tenants {
+		note(u)
+	}
+	return usage
 }
 
 // start hands over what the turn started in a native pool. What was started for

@@ -77,6 +77,7 @@ func newLoop(s *Scheduler, b *backend, pool domain.PoolID) *loop {
 func (l *loop) run(ctx context.Context) {
 	defer l.stop()
 	l.awaitBackend(ctx)
+	l.seedDrain(ctx)
 	for ctx.Err() == nil {
 		l.rest(ctx, l.step(ctx))
 	}

@@ -25,6 +25,7 @@ type turn struct {
 	at       time.Time // this process's clock when the snapshot's Now had just been read
 	before   domain.Counters
 	pool     domain.Pool
+	tenants  map[domain.Tenant]domain.TenantUsage // as read
 	panicked error
 
 	decisions plan.Decisions
@@ -58,6 +59,9 @@ func (l *loop) gather(t *turn) *plan.Requests {
 // the transaction is rolled back in order.
 func (l *loop) decide(t *turn, snap plan.Snapshot, reqs *plan.Requests) (d plan.Decisions) {
 	t.decided, t.at, t.before, t.pool = true, time.Now(), snap.Counters, snap.Pool
+	t.tenants = snap.Tenants
+	l.view.passed(snap.Counters)
+	reqs.Drain = l.view.drain(snap.Now)
 	defer func() {
 		if p := recover(); p != nil {
 			t.panicked = fmt.Errorf("%w: %v", errPanic, p)

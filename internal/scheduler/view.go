@@ -2,8 +2,10 @@ package scheduler
 
 import (
 	"sync"
+	"time"
 
 	"github.com/parkinglot/parkinglot/internal/domain"
+	"github.com/parkinglot/parkinglot/internal/plan"
 )
 
 // view is what this process knows of a pool from its own turns and the safety
@@ -13,16 +15,20 @@ type view struct {
 	counters domain.Counters
 	pool     domain.Pool
 	known    bool
-	stuck    bool // a turn's commit is unknown: rows may be held that are not started yet
-	turns    int64
+	meter    plan.Meter
+	// usage is what tenants with a units cap used after the last turn of this process.
+	usage map[domain.Tenant]domain.Units
+	stuck bool // a turn's commit is unknown: rows may be held that are not started yet
+	turns int64
 }
 
 // saw notes the state after a turn of this process.
-func (v *view) saw(pool domain.Pool, c domain.Counters, committed bool) {
+func (v *view) saw(pool domain.Pool, c domain.Counters, usage map[domain.Tenant]domain.Units, committed bool) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 
-	v.pool, v.known = pool, true
+	v.pool, v.known, v.usage = pool, true, usage
+	v.meter.Saw(c)
 	if c.TurnNo >= v.counters.TurnNo {
 		v.counters = c
 	}
@@ -41,7 +47,32 @@ func (v *view) behind(c domain.Counters) bool {
 		return false
 	}
 	v.counters = c
+	v.meter.Saw(c)
 	return true
+}
+
+// passed notes the counters of a turn, for the drain alone.
+func (v *view) passed(c domain.Counters) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+
+	v.meter.Saw(c)
+}
+
+// drain returns how fast the queue has been emptying.
+func (v *view) drain(now time.Time) plan.Drain {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+
+	return v.meter.Drain(now)
+}
+
+// tenant returns the pool as last seen, and what a tenant with a units cap used then.
+func (v *view) tenant(tenant domain.Tenant) (domain.Pool, domain.Units) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+
+	return v.pool, v.usage[tenant]
 }
 
 func (v *view) setStuck(stuck bool) {

@@ -123,6 +123,9 @@ type Pools interface {
 	ListPools(ctx context.Context) ([]PoolView, error)
 	// TenantUsages returns the usage rows of a pool by tenant.
 	TenantUsages(ctx context.Context, id domain.PoolID) ([]domain.TenantUsage, error)
+	// RecentCounters returns the counters of the newest turns that are kept, at most
+	// limit, oldest first.
+	RecentCounters(ctx context.Context, id domain.PoolID, limit int) ([]domain.Counters, error)
 }
 
 // TaskFilter selects tasks; zero fields do not select.
@@ -134,6 +137,9 @@ type TaskFilter struct {
 	Before domain.JobID // exclusive; 0: from the newest
 	Limit  int          // 1–1000
 }
+
+// SceneHolders bounds the holders of a scene.
+const SceneHolders = 100
 
 // Tasks reads tasks.
 type Tasks interface {
@@ -149,9 +155,13 @@ type Tasks interface {
 	// payload are absent.
 	Payloads(ctx context.Context, pool domain.PoolID, jobs []domain.JobID) (map[domain.JobID][]byte, error)
 	// Position returns the exact place in the queue, 1 for the next, 0 when the task
-	// is not in the order. It counts at most limit rows and returns limit+1 when
-	// there are more ahead.
-	Position(ctx context.Context, pool domain.PoolID, job domain.JobID, limit int64) (int64, error)
+	// is not in the order. What it costs grows with how many of the task's class are ahead;
+	// at a million some hundred milliseconds.
+	Position(ctx context.Context, pool domain.PoolID, job domain.JobID) (int64, error)
+	// Scene returns, from one snapshot, what plan.Explain needs to know of the newest row
+	// of a task id at now, but for the drain. Holders are at most SceneHolders, by job id; of
+	// each lane plan.CandidateLimit candidates are read. ErrNotFound.
+	Scene(ctx context.Context, pool domain.PoolID, id domain.TaskID, now time.Time) (plan.Scene, error)
 	// Held returns the running tasks of a pool with holder (empty holder: all), by job
 	// id, after exclusive, at most limit; light.
 	Held(ctx context.Context, pool domain.PoolID, holder domain.WorkerID, after domain.JobID, limit int) ([]domain.Task, error)

@@ -331,31 +331,61 @@ CROSS JOIN LATERAL (
 WHERE j.labels IS NOT NULL;
 
 -- name: QueuePosition :one
--- The place in the order, 0 when the task is not in it; counts at most max_rows ahead.
--- Of every lane two ranges of the order index: classes above, then lower ranks.
+-- The place in the order, 0 when the task is not in it. The classes above are in the
+-- newest turn's counters, of the same snapshot; of its own class one range of the order
+-- index is counted in each lane, from the bound that the last turn left on.
 WITH p AS (
-    SELECT o.priority, o.rank, o.job_id FROM pl_queue_jobs AS o
+    SELECT o.priority, o.rank, o.job_id,
+           CASE o.priority WHEN 3 THEN t.head_critical WHEN 2 THEN t.head_high WHEN 1 THEN t.head_normal ELSE t.head_low END AS head,
+           CASE o.priority WHEN 3 THEN 0 WHEN 2 THEN t.queued_critical WHEN 1 THEN t.queued_critical + t.queued_high
+                           ELSE t.queued - t.queued_low END AS above
+    FROM pl_queue_jobs AS o
+    CROSS JOIN (
+        SELECT n.* FROM pl_pool_turns AS n
+        WHERE n.pool_id = @pool_id
+        ORDER BY n.turn_no DESC
+        LIMIT 1
+    ) AS t
     WHERE o.pool_id = @pool_id AND o.job_id = @job_id AND o.status = 'queued' AND o.not_before IS NULL
 )
-SELECT (CASE WHEN EXISTS (SELECT 1 FROM p) THEN 1 + (
-    SELECT count(*) FROM (
-        SELECT a.job_id
-        FROM p
-        CROSS JOIN (
+SELECT coalesce((
+    SELECT 1 + p.above + (
+        SELECT coalesce(sum(a.n), 0)
+        FROM (
             SELECT ''::text AS lane
             UNION ALL
-            SELECT c.key FROM pl_pools AS p CROSS JOIN LATERAL jsonb_each(p.tenants) AS c
-            WHERE p.pool_id = @pool_id AND (c.value ->> 'max_units')::bigint > 0
+            SELECT c.key FROM pl_pools AS o CROSS JOIN LATERAL jsonb_each(o.tenants) AS c
+            WHERE o.pool_id = @pool_id AND (c.value ->> 'max_units')::bigint > 0
         ) AS l
         CROSS JOIN LATERAL (
-            SELECT h.job_id FROM pl_queue_jobs AS h
-            WHERE h.pool_id = @pool_id AND h.lane = l.lane AND h.status = 'queued' AND h.not_before IS NULL
-              AND h.priority > p.priority
-            UNION ALL
-            SELECT s.job_id FROM pl_queue_jobs AS s
+            SELECT count(*) AS n FROM pl_queue_jobs AS s
             WHERE s.pool_id = @pool_id AND s.lane = l.lane AND s.status = 'queued' AND s.not_before IS NULL
-              AND s.priority = p.priority AND s.rank <= p.rank AND (s.rank < p.rank OR s.job_id < p.job_id)
+              AND s.priority = p.priority AND s.rank >= p.head AND s.rank <= p.rank
+              AND (s.rank < p.rank OR s.job_id < p.job_id)
         ) AS a
-        LIMIT @max_rows
-    ) AS ahead
-) ELSE 0 END)::bigint AS position;
+    ) FROM p
+), 0)::bigint AS position;
+
+-- name: LaneFronts :many
+-- The first of every lane, for a reader: what Candidates reads for a turn.
+SELECT j.*, coalesce(u.active_units, -1)::bigint AS tenant_units, coalesce(u.queued, 0)::bigint AS tenant_queued,
+       coalesce(u.finish_tag, 0)::bigint AS tenant_tag
+FROM (
+    SELECT ''::text AS lane
+    UNION ALL
+    SELECT c.key FROM pl_pools AS p CROSS JOIN LATERAL jsonb_each(p.tenants) AS c
+    WHERE p.pool_id = @pool_id AND (c.value ->> 'max_units')::bigint > 0
+) AS l
+CROSS JOIN LATERAL (
+    SELECT q.* FROM pl_queue_jobs_light AS q
+    WHERE q.pool_id = @pool_id AND q.lane = l.lane AND q.status = 'queued' AND q.not_before IS NULL
+    ORDER BY q.priority DESC, q.rank, q.job_id
+    LIMIT @max_rows
+) AS j
+LEFT JOIN LATERAL (
+    SELECT v.active_units, v.queued, v.finish_tag FROM pl_tenants AS v
+    WHERE v.pool_id = j.pool_id AND v.tenant = j.tenant
+    ORDER BY v.turn_no DESC
+    LIMIT 1
+) AS u ON true
+ORDER BY j.priority DESC, j.rank, j.job_id;

@@ -75,11 +75,11 @@ WHERE p.pool_id = @pool_id;
 INSERT INTO pl_pool_turns (
     pool_id, turn_no, turn_id, at, active_units, ceiling, running, queued, queued_low, queued_normal,
     queued_high, queued_critical, waiting, virtual_time, job_seq, rank_seq, event_seq, message_seq, next_due_at,
-    head_low, head_normal, head_high, head_critical
+    head_low, head_normal, head_high, head_critical, drained
 ) VALUES (
     @pool_id, @turn_no, @turn_id, @at, @active_units, @ceiling, @running, @queued, @queued_low, @queued_normal,
     @queued_high, @queued_critical, @waiting, @virtual_time, @job_seq, @rank_seq, @event_seq, @message_seq,
-    sqlc.narg(next_due_at), @head_low, @head_normal, @head_high, @head_critical
+    sqlc.narg(next_due_at), @head_low, @head_normal, @head_high, @head_critical, @drained
 );
 
 -- name: InsertFirstTurn :exec
@@ -95,6 +95,13 @@ SELECT t.* FROM pl_pool_turns AS t
 WHERE t.pool_id = @pool_id
 ORDER BY t.turn_no DESC
 LIMIT 1;
+
+-- name: RecentTurns :many
+-- The newest turns of a pool, newest first.
+SELECT t.* FROM pl_pool_turns AS t
+WHERE t.pool_id = @pool_id
+ORDER BY t.turn_no DESC
+LIMIT @max_rows;
 
 -- name: TurnCommitted :one
 SELECT EXISTS (

@@ -171,16 +171,8 @@ FROM pl_queue_jobs AS j
 WHERE j.pool_id = sqlc.arg(pool_id) AND j.job_id = sqlc.arg(job_id) AND j.status = 'queued' AND j.not_before IS NULL;
 
 -- name: CountAhead :one
--- How many of one lane come before a place, counted up to max_rows. Two ranges of the
--- order index: classes above, then lower ranks of the same class.
-SELECT count(*) FROM (
-    SELECT h.job_id FROM pl_queue_jobs AS h
-    WHERE h.pool_id = sqlc.arg(pool_id) AND h.lane = sqlc.arg(lane) AND h.status = 'queued' AND h.not_before IS NULL
-      AND h.priority > sqlc.arg(priority)
-    UNION ALL
-    SELECT s.job_id FROM pl_queue_jobs AS s
-    WHERE s.pool_id = sqlc.arg(pool_id) AND s.lane = sqlc.arg(lane) AND s.status = 'queued' AND s.not_before IS NULL
-      AND s.priority = sqlc.arg(priority) AND s.rank <= sqlc.arg(rank)
-      AND (s.rank < sqlc.arg(rank) OR s.job_id < sqlc.arg(job_id))
-    LIMIT CAST(sqlc.arg(max_rows) AS INTEGER)
-) AS a;
+-- How many of one lane come before a place in its class: one range of the order index.
+SELECT count(*) FROM pl_queue_jobs AS s
+WHERE s.pool_id = sqlc.arg(pool_id) AND s.lane = sqlc.arg(lane) AND s.status = 'queued' AND s.not_before IS NULL
+  AND s.priority = sqlc.arg(priority) AND s.rank <= sqlc.arg(rank)
+  AND (s.rank < sqlc.arg(rank) OR s.job_id < sqlc.arg(job_id));

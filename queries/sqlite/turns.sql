@@ -7,8 +7,16 @@ LIMIT 1;
 -- name: InsertTurn :exec
 INSERT INTO pl_pool_turns (
     pool_id, turn_no, turn_id, at, active_units, ceiling, running, queued, queued_low, queued_normal,
-    queued_high, queued_critical, waiting, virtual_time, job_seq, rank_seq, event_seq, message_seq, next_due_at
-) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+    queued_high, queued_critical, waiting, virtual_time, job_seq, rank_seq, event_seq, message_seq, next_due_at,
+    drained
+) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+
+-- name: RecentTurns :many
+-- The newest turns of a pool, newest first.
+SELECT t.* FROM pl_pool_turns AS t
+WHERE t.pool_id = sqlc.arg(pool_id)
+ORDER BY t.turn_no DESC
+LIMIT CAST(sqlc.arg(max_rows) AS INTEGER);
 
 -- name: TurnCommitted :one
 SELECT count(*) FROM pl_pool_turns AS t

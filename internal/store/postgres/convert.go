@@ -101,6 +101,7 @@ func countersOf(row *dbsqlc.PlPoolTurn) domain.Counters {
 		RankSeq:     row.RankSeq,
 		EventSeq:    row.EventSeq,
 		MessageSeq:  row.MessageSeq,
+		Drained:     row.Drained,
 		NextDueAt:   maybeTime(row.NextDueAt),
 	}
 }

@@ -77,7 +77,7 @@ func TestPlansStayGoodAtSize(t *testing.T) {
 	for i := range cycles {
 		cycle(fmt.Sprint("large", i))
 	}
-	_, err = w.Position(t.Context(), "p", 1000+queued/2, 1000)
+	_, err = w.Scene(t.Context(), "p", "bulk-100000", time.Now())
 	require.NoError(t, err)
 	_, err = w.Pool(t.Context(), "p")
 	require.NoError(t, err)

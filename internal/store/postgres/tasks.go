@@ -110,12 +110,10 @@ func (s *Store) Labels(ctx context.Context, pool domain.PoolID, jobs []domain.Jo
 }
 
 // Position implements store.Tasks.
-func (s *Store) Position(ctx context.Context, pool domain.PoolID, job domain.JobID, limit int64) (int64, error) {
+func (s *Store) Position(ctx context.Context, pool domain.PoolID, job domain.JobID) (int64, error) {
 	var position int64
 	err := s.read(ctx, "position in pool "+string(pool), func(ctx context.Context, q *dbsqlc.Queries) (err error) {
-		position, err = q.QueuePosition(ctx, dbsqlc.QueuePositionParams{
-			PoolID: string(pool), JobID: int64(job), MaxRows: int32(min(limit, math.MaxInt32)),
-		})
+		position, err = q.QueuePosition(ctx, dbsqlc.QueuePositionParams{PoolID: string(pool), JobID: int64(job)})
 		return err
 	})
 	return position, err
@@ -131,11 +129,7 @@ func (s *Store) Held(
 		rows, err := q.HeldJobs(ctx, dbsqlc.HeldJobsParams{
 			PoolID: string(pool), After: int64(after), Holder: string(holder), MaxRows: int32(limit),
 		})
-		for i := range rows {
-			task := taskOf(&rows[i].PlQueueJobsLight)
-			task.Holder = domain.WorkerID(rows[i].HeldBy)
-			tasks = append(tasks, task)
-		}
+		tasks = heldTasks(rows)
 		return err
 	})
 	return tasks, err

@@ -173,6 +173,7 @@ func turnParams(pool domain.PoolID, c *domain.Counters, heads [domain.PriorityCl
 		HeadNormal:     heads[domain.PriorityNormal],
 		HeadHigh:       heads[domain.PriorityHigh],
 		HeadCritical:   heads[domain.PriorityCritical],
+		Drained:        c.Drained,
 	}
 }
 

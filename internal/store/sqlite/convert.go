@@ -164,7 +164,7 @@ func countersOf(r dbsqlc.PlPoolTurn) domain.Counters {
 		ActiveUnits: domain.Units(r.ActiveUnits), Ceiling: domain.Units(r.Ceiling), Running: r.Running, Queued: r.Queued,
 		QueuedBy: [domain.PriorityClasses]int64{r.QueuedLow, r.QueuedNormal, r.QueuedHigh, r.QueuedCritical},
 		Waiting:  r.Waiting, VirtualTime: r.VirtualTime, JobSeq: r.JobSeq, RankSeq: r.RankSeq,
-		EventSeq: r.EventSeq, MessageSeq: r.MessageSeq, NextDueAt: timePtr(r.NextDueAt),
+		EventSeq: r.EventSeq, MessageSeq: r.MessageSeq, Drained: r.Drained, NextDueAt: timePtr(r.NextDueAt),
 	}
 }
 
@@ -175,7 +175,7 @@ func insertTurn(pool domain.PoolID, c *domain.Counters) dbsqlc.InsertTurnParams 
 		QueuedLow: c.QueuedBy[domain.PriorityLow], QueuedNormal: c.QueuedBy[domain.PriorityNormal],
 		QueuedHigh: c.QueuedBy[domain.PriorityHigh], QueuedCritical: c.QueuedBy[domain.PriorityCritical],
 		Waiting: c.Waiting, VirtualTime: c.VirtualTime, JobSeq: c.JobSeq, RankSeq: c.RankSeq,
-		EventSeq: c.EventSeq, MessageSeq: c.MessageSeq, NextDueAt: microsPtr(c.NextDueAt),
+		EventSeq: c.EventSeq, MessageSeq: c.MessageSeq, Drained: c.Drained, NextDueAt: microsPtr(c.NextDueAt),
 	}
 }
 

@@ -3,7 +3,9 @@ package sqlite
 import (
 	"cmp"
 	"context"
+	"database/sql"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -144,13 +146,12 @@ func payloadsOf(ctx context.Context, q *dbsqlc.Queries, pool domain.PoolID, jobs
 }
 
 // Position implements store.Tasks.
-func (s *Store) Position(ctx context.Context, pool domain.PoolID, job domain.JobID, limit int64) (position int64, err error) {
+func (s *Store) Position(ctx context.Context, pool domain.PoolID, job domain.JobID) (place int64, err error) {
 	err = s.read(ctx, "position", func(ctx context.Context, q *dbsqlc.Queries) error {
-		places, err := q.QueuePlace(ctx, dbsqlc.QueuePlaceParams{PoolID: string(pool), JobID: int64(job)})
-		if err != nil || len(places) == 0 {
-			return err
-		}
 		row, err := q.GetPool(ctx, string(pool))
+		if errors.Is(err, sql.ErrNoRows) {
+			return nil
+		}
 		if err != nil {
 			return err
 		}
@@ -158,21 +159,15 @@ func (s *Store) Position(ctx context.Context, pool domain.PoolID, job domain.Job
 		if err != nil {
 			return err
 		}
-		var ahead int64
-		for _, lane := range lanes(&p) {
-			n, err := q.CountAhead(ctx, dbsqlc.CountAheadParams{
-				PoolID: string(pool), Lane: lane, Priority: places[0].Priority, Rank: places[0].Rank, JobID: places[0].JobID,
-				MaxRows: limit - ahead,
-			})
-			if err != nil {
-				return err
-			}
-			ahead += n
+		last, err := q.LastTurn(ctx, string(pool))
+		if err != nil {
+			return fmt.Errorf("counters: %w", err)
 		}
-		position = ahead + 1
-		return nil
+		counters := countersOf(last)
+		place, err = position(ctx, q, &p, &counters, job)
+		return err
 	})
-	return position, err
+	return place, err
 }
 
 // Held implements store.Tasks.

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/parkinglot/parkinglot/internal/domain"
@@ -133,8 +134,13 @@ func (s *Store) readCandidates(ctx context.Context, snap *plan.Snapshot, rq *pla
 		snap.CandidatesCut = true
 		return nil
 	}
+	return readFronts(ctx, s.w, snap)
+}
+
+// readFronts reads the first LaneLimit candidates of every lane.
+func readFronts(ctx context.Context, q *dbsqlc.Queries, snap *plan.Snapshot) error {
 	for _, lane := range lanes(&snap.Pool) {
-		rows, err := s.w.Candidates(ctx, dbsqlc.CandidatesParams{
+		rows, err := q.Candidates(ctx, dbsqlc.CandidatesParams{
 			PoolID: string(snap.Pool.PoolID), Lane: lane, MaxRows: int64(snap.LaneLimit) + 1,
 		})
 		if err != nil {
@@ -250,15 +256,25 @@ func (s *Store) readTimers(ctx context.Context, snap *plan.Snapshot, _ *plan.Req
 
 // readTenants reads the usage of everybody who occurs in what was read before.
 func (s *Store) readTenants(ctx context.Context, snap *plan.Snapshot, rq *plan.Requests) error {
-	names := make(map[domain.Tenant]struct{})
+	named := make([]domain.Tenant, 0, len(rq.Submits)+len(snap.Known)+len(snap.Held))
 	for i := range rq.Submits {
-		names[rq.Submits[i].Tenant] = struct{}{}
+		named = append(named, rq.Submits[i].Tenant)
 	}
 	for _, t := range snap.Known {
-		names[t.Tenant] = struct{}{}
+		named = append(named, t.Tenant)
 	}
 	for _, t := range snap.Held {
-		names[t.Tenant] = struct{}{}
+		named = append(named, t.Tenant)
+	}
+	return readUsages(ctx, s.w, snap, named...)
+}
+
+// readUsages reads the usage of those named, of everybody with a queued task in the
+// snapshot, and of those with a cap.
+func readUsages(ctx context.Context, q *dbsqlc.Queries, snap *plan.Snapshot, named ...domain.Tenant) error {
+	names := make(map[domain.Tenant]struct{}, len(named))
+	for _, t := range named {
+		names[t] = struct{}{}
 	}
 	for _, list := range [][]domain.Task{snap.Candidates, snap.Due, snap.Rested} {
 		for i := range list {
@@ -274,11 +290,9 @@ func (s *Store) readTenants(ctx context.Context, snap *plan.Snapshot, rq *plan.R
 	if len(names) == 0 {
 		return nil
 	}
-	list := make([]domain.Tenant, 0, len(names))
-	for t := range names {
-		list = append(list, t)
-	}
-	rows, err := s.w.TenantsByName(ctx, dbsqlc.TenantsByNameParams{PoolID: string(snap.Pool.PoolID), Tenants: jsonOf(list)})
+	rows, err := q.TenantsByName(ctx, dbsqlc.TenantsByNameParams{
+		PoolID: string(snap.Pool.PoolID), Tenants: jsonOf(slices.Collect(maps.Keys(names))),
+	})
 	if err != nil {
 		return fmt.Errorf("tenants: %w", err)
 	}

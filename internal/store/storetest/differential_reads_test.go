@@ -18,6 +18,7 @@ func (d *differential) compare(pool domain.PoolID) {
 	ctx := d.t.Context()
 	same(d, func(s store.Store) (store.PoolView, error) { return s.Pool(ctx, pool) })
 	same(d, func(s store.Store) ([]domain.TenantUsage, error) { return s.TenantUsages(ctx, pool) })
+	same(d, func(s store.Store) ([]domain.Counters, error) { return s.RecentCounters(ctx, pool, 3) })
 	diffs := same(d, func(s store.Store) ([]store.Difference, error) { return s.Reconcile(ctx, pool) })
 	require.Empty(d.t, diffs)
 	if d.turnNo%4 == 0 {
@@ -85,10 +86,10 @@ func (d *differential) compareOne(pool domain.PoolID) {
 	case 3:
 		same(d, func(s store.Store) (map[domain.JobID][]byte, error) { return s.Payloads(ctx, pool, jobs) })
 	case 4:
-		limit := int64(d.rand.IntN(40))
 		for _, id := range jobs {
-			same(d, func(s store.Store) (int64, error) { return s.Position(ctx, pool, id, limit) })
+			same(d, func(s store.Store) (int64, error) { return s.Position(ctx, pool, id) })
 		}
+		same(d, func(s store.Store) (plan.Scene, error) { return s.Scene(ctx, pool, d.lastID, d.clock.Now()) })
 	case 5:
 		holder := oneOf(d.rand, append(workers, ""))
 		same(d, func(s store.Store) ([]domain.Task, error) { return s.Held(ctx, pool, holder, job, 1+d.rand0(5)) })
@@ -269,6 +270,12 @@ func tidy(s store.Store, v any) any {
 			v[i] = tidyTask(v[i])
 		}
 		return v
+	case plan.Scene:
+		v.Pool, v.Task, v.Known, v.Held = pool(v.Pool), tidyTask(v.Task), nil, nil
+		v.Candidates, v.Holders = slices.Concat(v.Candidates), slices.Concat(v.Holders)
+		return v
+	case []domain.Counters:
+		return slices.Concat(v)
 	case []domain.TenantUsage:
 		return slices.Concat(v)
 	case []store.Difference:

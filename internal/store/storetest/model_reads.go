@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/parkinglot/parkinglot/internal/domain"
+	"github.com/parkinglot/parkinglot/internal/plan"
 	"github.com/parkinglot/parkinglot/internal/store"
 )
 
@@ -159,15 +160,76 @@ func (m *Model) Labels(_ context.Context, pool domain.PoolID, jobs []domain.JobI
 	return labels, nil
 }
 
+// RecentCounters implements store.Pools.
+func (m *Model) RecentCounters(_ context.Context, id domain.PoolID, limit int) ([]domain.Counters, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	p, ok := m.pools[id]
+	if !ok {
+		return nil, nil
+	}
+	return slices.Clone(p.turns[max(0, len(p.turns)-limit):]), nil
+}
+
 // Position implements store.Tasks.
-func (m *Model) Position(_ context.Context, pool domain.PoolID, job domain.JobID, limit int64) (int64, error) {
+func (m *Model) Position(_ context.Context, pool domain.PoolID, job domain.JobID) (int64, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if p, ok := m.pools[pool]; ok {
-		at := slices.IndexFunc(p.order(), func(t domain.Task) bool { return t.JobID == job })
-		return min(int64(at), limit) + 1, nil
+		return p.position(job), nil
 	}
 	return 0, nil
+}
+
+func (p *modelPool) position(job domain.JobID) int64 {
+	return int64(slices.IndexFunc(p.order(), func(t domain.Task) bool { return t.JobID == job })) + 1
+}
+
+// Scene implements store.Tasks.
+func (m *Model) Scene(_ context.Context, pool domain.PoolID, id domain.TaskID, now time.Time) (plan.Scene, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	p, ok := m.pools[pool]
+	if !ok {
+		return plan.Scene{}, fmt.Errorf("task %q: %w", id, store.ErrNotFound)
+	}
+	task, ok := p.newest(id)
+	if !ok {
+		return plan.Scene{}, fmt.Errorf("task %q: %w", id, store.ErrNotFound)
+	}
+	scene := plan.Scene{Task: light(task), Position: p.position(task.JobID)}
+	s := &scene.Snapshot
+	s.Now, s.Pool, s.Counters, s.LaneLimit = m.clock(now), p.pool, p.counters(), plan.CandidateLimit
+	if s.Now.Before(s.Counters.At) {
+		s.Now = s.Counters.At
+	}
+	names := map[domain.Tenant]bool{task.Tenant: true}
+	for tenant, policy := range p.pool.Tenants {
+		if policy.MaxUnits > 0 || policy.MaxQueueDepth > 0 {
+			names[tenant] = true
+		}
+	}
+	read := map[string]int{}
+	for _, t := range p.order() {
+		if read[t.Lane]++; read[t.Lane] > plan.CandidateLimit {
+			s.CandidatesCut = true
+			continue
+		}
+		names[t.Tenant] = true
+		s.Candidates = append(s.Candidates, light(t))
+	}
+	s.Tenants = map[domain.Tenant]domain.TenantUsage{}
+	for tenant := range names {
+		if u, ok := p.tenants[tenant]; ok {
+			s.Tenants[tenant] = u
+		}
+	}
+	for i := range p.jobs {
+		if p.jobs[i].Status == domain.StatusRunning && len(scene.Holders) < store.SceneHolders {
+			scene.Holders = append(scene.Holders, light(p.jobs[i]))
+		}
+	}
+	return scene, nil
 }
 
 // Held implements store.Tasks.

@@ -17,6 +17,7 @@ var poolTests = map[string]func(*testing.T, *bundle){
 	"view":            testPoolView,
 	"list":            testPoolList,
 	"tenant usages":   testPoolTenants,
+	"recent counters": testPoolRecentCounters,
 	"backend answers": testPoolBackend,
 }
 
@@ -92,6 +93,28 @@ func testPoolView(t *testing.T, b *bundle) {
 
 	_, err = b.Pool(t.Context(), "q")
 	require.ErrorIs(t, err, store.ErrNotFound)
+}
+
+func testPoolRecentCounters(t *testing.T, b *bundle) {
+	recent := func(limit int) (turns, drained []int64) {
+		list, err := b.RecentCounters(t.Context(), "p", limit)
+		require.NoError(t, err)
+		for _, c := range list {
+			turns, drained = append(turns, c.TurnNo), append(drained, c.Drained)
+		}
+		return turns, drained
+	}
+	turns, _ := recent(10)
+	require.Empty(t, turns)
+	b.pool(t, "p")
+	d := b.submit(t, "p", task("runs", units(10)), task("next", units(10)), task("last", units(10)))
+	b.complete(t, "p", d.Started...)
+	b.turn(t, "p", plan.Requests{Cancels: []plan.Cancel{{TaskID: "last"}}})
+	turns, drained := recent(10)
+	require.Equal(t, []int64{0, 1, 2, 3}, turns)
+	require.Equal(t, []int64{0, 0, 1, 2}, drained, "one was started and one dropped; the first never waited")
+	turns, _ = recent(2)
+	require.Equal(t, []int64{2, 3}, turns)
 }
 
 func testPoolList(t *testing.T, b *bundle) {

@@ -12,10 +12,12 @@ import (
 )
 
 var taskTests = map[string]func(*testing.T, *bundle){
-	"the newest row":     testTaskNewest,
-	"list":               testTaskList,
-	"position":           testTaskPosition,
-	"position in lanes":  testTaskPositionLanes,
+	"the newest row":    testTaskNewest,
+	"list":              testTaskList,
+	"position":          testTaskPosition,
+	"position in lanes": testTaskPositionLanes,
+	"scene":             testTaskScene,
+	"scene of a queue that was not read whole": testTaskSceneCut,
 	"attempt":            testTaskAttempt,
 	"held":               testTaskHeld,
 	"pools are separate": testTaskPools,
@@ -96,22 +98,22 @@ func testTaskPosition(t *testing.T, b *bundle) {
 	b.submit(t, "p", many("n", 5)...)
 	b.submit(t, "p", task("high", class(domain.PriorityHigh)), task("low", class(domain.PriorityLow)), task("high2", class(domain.PriorityHigh)))
 	b.turn(t, "p", plan.Requests{NoStart: true, Settles: []plan.Settle{{Ref: d.Started[1].Ref(), Verdict: plan.VerdictFailed, Retryable: true}}})
-	position := func(id domain.TaskID, limit int64) int64 {
+	position := func(id domain.TaskID) int64 {
 		got, err := b.Task(t.Context(), "p", id)
 		require.NoError(t, err)
-		n, err := b.Position(t.Context(), "p", got.JobID, limit)
+		n, err := b.Position(t.Context(), "p", got.JobID)
 		require.NoError(t, err)
 		return n
 	}
 	for id, want := range map[domain.TaskID]int64{
 		"high": 1, "high2": 2, "n-0000": 3, "n-0004": 7, "low": 8, "runs": 0, "retry": 0,
 	} {
-		require.Equal(t, want, position(id, 1000), id)
+		require.Equal(t, want, position(id), id)
 	}
-	require.Equal(t, int64(8), position("low", 7), "seven ahead are within the limit")
-	require.Equal(t, int64(7), position("low", 6), "more than six are ahead")
-	require.Equal(t, int64(1), position("high", 0))
-	n, err := b.Position(t.Context(), "p", 99, 10)
+	n, err := b.Position(t.Context(), "p", 99)
+	require.NoError(t, err)
+	require.Zero(t, n)
+	n, err = b.Position(t.Context(), "q", 1)
 	require.NoError(t, err)
 	require.Zero(t, n)
 }
@@ -123,13 +125,59 @@ func testTaskPositionLanes(t *testing.T, b *bundle) {
 		b.park(t, "p", task(domain.TaskID(fmt.Sprintf("t%02d", i)), tenant(who), class(domain.Priority(i*7%4))))
 	}
 	for i, c := range b.look(t, "p", plan.Requests{}).Candidates {
-		n, err := b.Position(t.Context(), "p", c.JobID, 1000)
+		n, err := b.Position(t.Context(), "p", c.JobID)
 		require.NoError(t, err)
 		require.Equal(t, int64(i+1), n, c.TaskID)
-		n, err = b.Position(t.Context(), "p", c.JobID, 10)
-		require.NoError(t, err)
-		require.Equal(t, int64(min(i+1, 11)), n, c.TaskID)
 	}
+}
+
+// testTaskScene: a reader sees what a turn would, and with it the task, its place and who
+// holds units.
+func testTaskScene(t *testing.T, b *bundle) {
+	b.pool(t, "p", capLanes, func(p *domain.Pool) { p.MaxUnits = 10 })
+	d := b.submit(t, "p", task("r1", units(8), tenant("free")), task("r2", tenant("cap1")))
+	require.Len(t, d.Started, 2)
+	for i := range 12 {
+		who := []domain.Tenant{"cap1", "free", "cap2"}[i%3]
+		b.park(t, "p", task(domain.TaskID(fmt.Sprintf("t%02d", i)), tenant(who), class(domain.Priority(i*7%4))))
+	}
+	seen := b.look(t, "p", plan.Requests{})
+	scene, err := b.Scene(t.Context(), "p", "t05", b.clock.Now())
+	require.NoError(t, err)
+	require.Equal(t, domain.TaskID("t05"), scene.Task.TaskID)
+	require.Equal(t, seen.Pool, scene.Pool)
+	require.Equal(t, seen.Counters, scene.Counters)
+	require.Equal(t, seen.Candidates, scene.Candidates)
+	require.Equal(t, seen.Tenants, scene.Tenants)
+	require.False(t, scene.CandidatesCut)
+	require.Equal(t, seen.Candidates[scene.Position-1].TaskID, scene.Task.TaskID)
+	require.Len(t, scene.Holders, 2)
+	require.Equal(t, domain.TaskID("r1"), scene.Holders[0].TaskID)
+	require.Equal(t, me, scene.Holders[0].Holder)
+
+	scene, err = b.Scene(t.Context(), "p", "r2", b.clock.Now())
+	require.NoError(t, err)
+	require.Zero(t, scene.Position)
+	require.Equal(t, me, scene.Task.Holder)
+	require.Equal(t, domain.Units(1), scene.Tenants["cap1"].ActiveUnits)
+
+	_, err = b.Scene(t.Context(), "p", "never", b.clock.Now())
+	require.ErrorIs(t, err, store.ErrNotFound)
+	_, err = b.Scene(t.Context(), "q", "t05", b.clock.Now())
+	require.ErrorIs(t, err, store.ErrNotFound)
+}
+
+// testTaskSceneCut: of every lane the front is read, and that it is not all is told.
+func testTaskSceneCut(t *testing.T, b *bundle) {
+	b.pool(t, "p", capLanes, func(p *domain.Pool) { p.MaxQueueDepth = 1000 })
+	b.park(t, "p", many("n", plan.CandidateLimit+2)...)
+	b.park(t, "p", task("other", tenant("cap1")))
+	scene, err := b.Scene(t.Context(), "p", "n-0257", b.clock.Now())
+	require.NoError(t, err)
+	require.True(t, scene.CandidatesCut)
+	require.Len(t, scene.Candidates, plan.CandidateLimit+1)
+	require.Equal(t, domain.TaskID("other"), scene.Candidates[plan.CandidateLimit].TaskID)
+	require.Equal(t, int64(plan.CandidateLimit+2), scene.Position)
 }
 
 func testTaskAttempt(t *testing.T, b *bundle) {

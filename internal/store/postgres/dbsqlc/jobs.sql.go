@@ -15,7 +15,7 @@ const candidates = `-- name: Candidates :many
 SELECT j.pool_id, j.job_id, j.task_id, j.submission, j.body_hash, j.tenant, j.requested_priority, j.priority, j.lane, j.rank, j.resource_kind, j.resource_units, j.status, j.reason_code, j.reason, j.attempt, j.max_attempts, j.overtaken, j.executor, j.timeout_ms, j.deadline, j.not_before, j.created_at, j.started_at, j.finished_at, j.cancel_asked_at, j.holder, j.river_job_id, j.mailbox_tenant, j.mailbox_user, j.mailbox_session, coalesce(u.active_units, -1)::bigint AS tenant_units, coalesce(u.queued, 0)::bigint AS tenant_queued,
        coalesce(u.finish_tag, 0)::bigint AS tenant_tag
 FROM (
-    SELECT n.pool_id, n.turn_no, n.turn_id, n.at, n.active_units, n.ceiling, n.running, n.queued, n.queued_low, n.queued_normal, n.queued_high, n.queued_critical, n.waiting, n.virtual_time, n.job_seq, n.rank_seq, n.event_seq, n.message_seq, n.next_due_at, n.head_low, n.head_normal, n.head_high, n.head_critical FROM pl_pool_turns AS n
+    SELECT n.pool_id, n.turn_no, n.turn_id, n.at, n.active_units, n.ceiling, n.running, n.queued, n.queued_low, n.queued_normal, n.queued_high, n.queued_critical, n.waiting, n.virtual_time, n.job_seq, n.rank_seq, n.event_seq, n.message_seq, n.next_due_at, n.head_low, n.head_normal, n.head_high, n.head_critical, n.drained FROM pl_pool_turns AS n
     WHERE n.pool_id = $1
     ORDER BY n.turn_no DESC
     LIMIT 1
@@ -810,6 +810,128 @@ func (q *Queries) Labels(ctx context.Context, arg LabelsParams) ([]LabelsRow, er
 	return items, nil
 }
 
+const laneFronts = `-- name: LaneFronts :many
+SELECT j.pool_id, j.job_id, j.task_id, j.submission, j.body_hash, j.tenant, j.requested_priority, j.priority, j.lane, j.rank, j.resource_kind, j.resource_units, j.status, j.reason_code, j.reason, j.attempt, j.max_attempts, j.overtaken, j.executor, j.timeout_ms, j.deadline, j.not_before, j.created_at, j.started_at, j.finished_at, j.cancel_asked_at, j.holder, j.river_job_id, j.mailbox_tenant, j.mailbox_user, j.mailbox_session, coalesce(u.active_units, -1)::bigint AS tenant_units, coalesce(u.queued, 0)::bigint AS tenant_queued,
+       coalesce(u.finish_tag, 0)::bigint AS tenant_tag
+FROM (
+    SELECT ''::text AS lane
+    UNION ALL
+    SELECT c.key FROM pl_pools AS p CROSS JOIN LATERAL jsonb_each(p.tenants) AS c
+    WHERE p.pool_id = $1 AND (c.value ->> 'max_units')::bigint > 0
+) AS l
+CROSS JOIN LATERAL (
+    SELECT q.pool_id, q.job_id, q.task_id, q.submission, q.body_hash, q.tenant, q.requested_priority, q.priority, q.lane, q.rank, q.resource_kind, q.resource_units, q.status, q.reason_code, q.reason, q.attempt, q.max_attempts, q.overtaken, q.executor, q.timeout_ms, q.deadline, q.not_before, q.created_at, q.started_at, q.finished_at, q.cancel_asked_at, q.holder, q.river_job_id, q.mailbox_tenant, q.mailbox_user, q.mailbox_session FROM pl_queue_jobs_light AS q
+    WHERE q.pool_id = $1 AND q.lane = l.lane AND q.status = 'queued' AND q.not_before IS NULL
+    ORDER BY q.priority DESC, q.rank, q.job_id
+    LIMIT $2
+) AS j
+LEFT JOIN LATERAL (
+    SELECT v.active_units, v.queued, v.finish_tag FROM pl_tenants AS v
+    WHERE v.pool_id = j.pool_id AND v.tenant = j.tenant
+    ORDER BY v.turn_no DESC
+    LIMIT 1
+) AS u ON true
+ORDER BY j.priority DESC, j.rank, j.job_id
+`
+
+type LaneFrontsParams struct {
+	PoolID  string
+	MaxRows int32
+}
+
+type LaneFrontsRow struct {
+	PoolID            string
+	JobID             int64
+	TaskID            string
+	Submission        int32
+	BodyHash          []byte
+	Tenant            string
+	RequestedPriority int16
+	Priority          int16
+	Lane              string
+	Rank              int64
+	ResourceKind      string
+	ResourceUnits     int64
+	Status            string
+	ReasonCode        string
+	Reason            string
+	Attempt           int32
+	MaxAttempts       int32
+	Overtaken         int32
+	Executor          string
+	TimeoutMs         int64
+	Deadline          pgtype.Timestamptz
+	NotBefore         pgtype.Timestamptz
+	CreatedAt         pgtype.Timestamptz
+	StartedAt         pgtype.Timestamptz
+	FinishedAt        pgtype.Timestamptz
+	CancelAskedAt     pgtype.Timestamptz
+	Holder            string
+	RiverJobID        int64
+	MailboxTenant     *string
+	MailboxUser       string
+	MailboxSession    string
+	TenantUnits       int64
+	TenantQueued      int64
+	TenantTag         int64
+}
+
+// The first of every lane, for a reader: what Candidates reads for a turn.
+func (q *Queries) LaneFronts(ctx context.Context, arg LaneFrontsParams) ([]LaneFrontsRow, error) {
+	rows, err := q.db.Query(ctx, laneFronts, arg.PoolID, arg.MaxRows)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []LaneFrontsRow
+	for rows.Next() {
+		var i LaneFrontsRow
+		if err := rows.Scan(
+			&i.PoolID,
+			&i.JobID,
+			&i.TaskID,
+			&i.Submission,
+			&i.BodyHash,
+			&i.Tenant,
+			&i.RequestedPriority,
+			&i.Priority,
+			&i.Lane,
+			&i.Rank,
+			&i.ResourceKind,
+			&i.ResourceUnits,
+			&i.Status,
+			&i.ReasonCode,
+			&i.Reason,
+			&i.Attempt,
+			&i.MaxAttempts,
+			&i.Overtaken,
+			&i.Executor,
+			&i.TimeoutMs,
+			&i.Deadline,
+			&i.NotBefore,
+			&i.CreatedAt,
+			&i.StartedAt,
+			&i.FinishedAt,
+			&i.CancelAskedAt,
+			&i.Holder,
+			&i.RiverJobID,
+			&i.MailboxTenant,
+			&i.MailboxUser,
+			&i.MailboxSession,
+			&i.TenantUnits,
+			&i.TenantQueued,
+			&i.TenantTag,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const listJobs = `-- name: ListJobs :many
 SELECT j.pool_id, j.job_id, j.task_id, j.submission, j.body_hash, j.tenant, j.requested_priority, j.priority, j.lane, j.rank, j.resource_kind, j.resource_units, j.status, j.reason_code, j.reason, j.attempt, j.max_attempts, j.overtaken, j.executor, j.timeout_ms, j.deadline, j.not_before, j.created_at, j.started_at, j.finished_at, j.cancel_asked_at, j.holder, j.river_job_id, j.mailbox_tenant, j.mailbox_user, j.mailbox_session, b.labels
 FROM pl_queue_jobs_light AS j
@@ -942,43 +1064,48 @@ func (q *Queries) Payloads(ctx context.Context, arg PayloadsParams) ([]PayloadsR
 
 const queuePosition = `-- name: QueuePosition :one
 WITH p AS (
-    SELECT o.priority, o.rank, o.job_id FROM pl_queue_jobs AS o
-    WHERE o.pool_id = $1 AND o.job_id = $3 AND o.status = 'queued' AND o.not_before IS NULL
+    SELECT o.priority, o.rank, o.job_id,
+           CASE o.priority WHEN 3 THEN t.head_critical WHEN 2 THEN t.head_high WHEN 1 THEN t.head_normal ELSE t.head_low END AS head,
+           CASE o.priority WHEN 3 THEN 0 WHEN 2 THEN t.queued_critical WHEN 1 THEN t.queued_critical + t.queued_high
+                           ELSE t.queued - t.queued_low END AS above
+    FROM pl_queue_jobs AS o
+    CROSS JOIN (
+        SELECT n.pool_id, n.turn_no, n.turn_id, n.at, n.active_units, n.ceiling, n.running, n.queued, n.queued_low, n.queued_normal, n.queued_high, n.queued_critical, n.waiting, n.virtual_time, n.job_seq, n.rank_seq, n.event_seq, n.message_seq, n.next_due_at, n.head_low, n.head_normal, n.head_high, n.head_critical, n.drained FROM pl_pool_turns AS n
+        WHERE n.pool_id = $1
+        ORDER BY n.turn_no DESC
+        LIMIT 1
+    ) AS t
+    WHERE o.pool_id = $1 AND o.job_id = $2 AND o.status = 'queued' AND o.not_before IS NULL
 )
-SELECT (CASE WHEN EXISTS (SELECT 1 FROM p) THEN 1 + (
-    SELECT count(*) FROM (
-        SELECT a.job_id
-        FROM p
-        CROSS JOIN (
+SELECT coalesce((
+    SELECT 1 + p.above + (
+        SELECT coalesce(sum(a.n), 0)
+        FROM (
             SELECT ''::text AS lane
             UNION ALL
-            SELECT c.key FROM pl_pools AS p CROSS JOIN LATERAL jsonb_each(p.tenants) AS c
-            WHERE p.pool_id = $1 AND (c.value ->> 'max_units')::bigint > 0
+            SELECT c.key FROM pl_pools AS o CROSS JOIN LATERAL jsonb_each(o.tenants) AS c
+            WHERE o.pool_id = $1 AND (c.value ->> 'max_units')::bigint > 0
         ) AS l
         CROSS JOIN LATERAL (
-            SELECT h.job_id FROM pl_queue_jobs AS h
-            WHERE h.pool_id = $1 AND h.lane = l.lane AND h.status = 'queued' AND h.not_before IS NULL
-              AND h.priority > p.priority
-            UNION ALL
-            SELECT s.job_id FROM pl_queue_jobs AS s
+            SELECT count(*) AS n FROM pl_queue_jobs AS s
             WHERE s.pool_id = $1 AND s.lane = l.lane AND s.status = 'queued' AND s.not_before IS NULL
-              AND s.priority = p.priority AND s.rank <= p.rank AND (s.rank < p.rank OR s.job_id < p.job_id)
+              AND s.priority = p.priority AND s.rank >= p.head AND s.rank <= p.rank
+              AND (s.rank < p.rank OR s.job_id < p.job_id)
         ) AS a
-        LIMIT $2
-    ) AS ahead
-) ELSE 0 END)::bigint AS position
+    ) FROM p
+), 0)::bigint AS position
 `
 
 type QueuePositionParams struct {
-	PoolID  string
-	MaxRows int32
-	JobID   int64
+	PoolID string
+	JobID  int64
 }
 
-// The place in the order, 0 when the task is not in it; counts at most max_rows ahead.
-// Of every lane two ranges of the order index: classes above, then lower ranks.
+// The place in the order, 0 when the task is not in it. The classes above are in the
+// newest turn's counters, of the same snapshot; of its own class one range of the order
+// index is counted in each lane, from the bound that the last turn left on.
 func (q *Queries) QueuePosition(ctx context.Context, arg QueuePositionParams) (int64, error) {
-	row := q.db.QueryRow(ctx, queuePosition, arg.PoolID, arg.MaxRows, arg.JobID)
+	row := q.db.QueryRow(ctx, queuePosition, arg.PoolID, arg.JobID)
 	var position int64
 	err := row.Scan(&position)
 	return position, err

@@ -259,6 +259,7 @@ type PlPoolTurn struct {
 	HeadNormal     int64
 	HeadHigh       int64
 	HeadCritical   int64
+	Drained        int64
 }
 
 type PlPricingStrategy struct {

@@ -114,11 +114,11 @@ const insertTurn = `-- name: InsertTurn :exec
 INSERT INTO pl_pool_turns (
     pool_id, turn_no, turn_id, at, active_units, ceiling, running, queued, queued_low, queued_normal,
     queued_high, queued_critical, waiting, virtual_time, job_seq, rank_seq, event_seq, message_seq, next_due_at,
-    head_low, head_normal, head_high, head_critical
+    head_low, head_normal, head_high, head_critical, drained
 ) VALUES (
     $1, $2, $3, $4, $5, $6, $7, $8, $9, $10,
     $11, $12, $13, $14, $15, $16, $17, $18,
-    $19, $20, $21, $22, $23
+    $19, $20, $21, $22, $23, $24
 )
 `
 
@@ -146,6 +146,7 @@ type InsertTurnParams struct {
 	HeadNormal     int64
 	HeadHigh       int64
 	HeadCritical   int64
+	Drained        int64
 }
 
 func (q *Queries) InsertTurn(ctx context.Context, arg InsertTurnParams) error {
@@ -173,12 +174,13 @@ func (q *Queries) InsertTurn(ctx context.Context, arg InsertTurnParams) error {
 		arg.HeadNormal,
 		arg.HeadHigh,
 		arg.HeadCritical,
+		arg.Drained,
 	)
 	return err
 }
 
 const lastTurn = `-- name: LastTurn :one
-SELECT t.pool_id, t.turn_no, t.turn_id, t.at, t.active_units, t.ceiling, t.running, t.queued, t.queued_low, t.queued_normal, t.queued_high, t.queued_critical, t.waiting, t.virtual_time, t.job_seq, t.rank_seq, t.event_seq, t.message_seq, t.next_due_at, t.head_low, t.head_normal, t.head_high, t.head_critical FROM pl_pool_turns AS t
+SELECT t.pool_id, t.turn_no, t.turn_id, t.at, t.active_units, t.ceiling, t.running, t.queued, t.queued_low, t.queued_normal, t.queued_high, t.queued_critical, t.waiting, t.virtual_time, t.job_seq, t.rank_seq, t.event_seq, t.message_seq, t.next_due_at, t.head_low, t.head_normal, t.head_high, t.head_critical, t.drained FROM pl_pool_turns AS t
 WHERE t.pool_id = $1
 ORDER BY t.turn_no DESC
 LIMIT 1
@@ -211,6 +213,7 @@ func (q *Queries) LastTurn(ctx context.Context, poolID string) (PlPoolTurn, erro
 		&i.HeadNormal,
 		&i.HeadHigh,
 		&i.HeadCritical,
+		&i.Drained,
 	)
 	return i, err
 }
@@ -272,6 +275,64 @@ SELECT
 func (q *Queries) ReadSettings(ctx context.Context) error {
 	_, err := q.db.Exec(ctx, readSettings)
 	return err
+}
+
+const recentTurns = `-- name: RecentTurns :many
+SELECT t.pool_id, t.turn_no, t.turn_id, t.at, t.active_units, t.ceiling, t.running, t.queued, t.queued_low, t.queued_normal, t.queued_high, t.queued_critical, t.waiting, t.virtual_time, t.job_seq, t.rank_seq, t.event_seq, t.message_seq, t.next_due_at, t.head_low, t.head_normal, t.head_high, t.head_critical, t.drained FROM pl_pool_turns AS t
+WHERE t.pool_id = $1
+ORDER BY t.turn_no DESC
+LIMIT $2
+`
+
+type RecentTurnsParams struct {
+	PoolID  string
+	MaxRows int32
+}
+
+// The newest turns of a pool, newest first.
+func (q *Queries) RecentTurns(ctx context.Context, arg RecentTurnsParams) ([]PlPoolTurn, error) {
+	rows, err := q.db.Query(ctx, recentTurns, arg.PoolID, arg.MaxRows)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []PlPoolTurn
+	for rows.Next() {
+		var i PlPoolTurn
+		if err := rows.Scan(
+			&i.PoolID,
+			&i.TurnNo,
+			&i.TurnID,
+			&i.At,
+			&i.ActiveUnits,
+			&i.Ceiling,
+			&i.Running,
+			&i.Queued,
+			&i.QueuedLow,
+			&i.QueuedNormal,
+			&i.QueuedHigh,
+			&i.QueuedCritical,
+			&i.Waiting,
+			&i.VirtualTime,
+			&i.JobSeq,
+			&i.RankSeq,
+			&i.EventSeq,
+			&i.MessageSeq,
+			&i.NextDueAt,
+			&i.HeadLow,
+			&i.HeadNormal,
+			&i.HeadHigh,
+			&i.HeadCritical,
+			&i.Drained,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const statementTimeout = `-- name: StatementTimeout :exec
@@ -346,7 +407,7 @@ func (q *Queries) TurnSettings(ctx context.Context, arg TurnSettingsParams) erro
 }
 
 const turnState = `-- name: TurnState :one
-SELECT p.pool_id, p.name, p.state, p.max_units, p.max_queue_depth, p.default_timeout_ms, p.queue_backend, p.mailbox_backend, p.runtime_adapter, p.priority_policy, p.resource_kind, p.max_overtakes, p.max_attempts, p.retry_base_ms, p.retry_max_ms, p.tenants, p.executors, p.version, p.created_at, p.updated_at, t.pool_id, t.turn_no, t.turn_id, t.at, t.active_units, t.ceiling, t.running, t.queued, t.queued_low, t.queued_normal, t.queued_high, t.queued_critical, t.waiting, t.virtual_time, t.job_seq, t.rank_seq, t.event_seq, t.message_seq, t.next_due_at, t.head_low, t.head_normal, t.head_high, t.head_critical,
+SELECT p.pool_id, p.name, p.state, p.max_units, p.max_queue_depth, p.default_timeout_ms, p.queue_backend, p.mailbox_backend, p.runtime_adapter, p.priority_policy, p.resource_kind, p.max_overtakes, p.max_attempts, p.retry_base_ms, p.retry_max_ms, p.tenants, p.executors, p.version, p.created_at, p.updated_at, t.pool_id, t.turn_no, t.turn_id, t.at, t.active_units, t.ceiling, t.running, t.queued, t.queued_low, t.queued_normal, t.queued_high, t.queued_critical, t.waiting, t.virtual_time, t.job_seq, t.rank_seq, t.event_seq, t.message_seq, t.next_due_at, t.head_low, t.head_normal, t.head_high, t.head_critical, t.drained,
        set_config('parkinglot.now', c.now::text, true)::timestamptz AS now,
        set_config('parkinglot.take', (CASE
            WHEN p.state = 'disabled' OR t.queued = 0 OR p.max_units - t.active_units + $1::bigint <= 0
@@ -448,6 +509,7 @@ func (q *Queries) TurnState(ctx context.Context, arg TurnStateParams) (TurnState
 		&i.PlPoolTurn.HeadNormal,
 		&i.PlPoolTurn.HeadHigh,
 		&i.PlPoolTurn.HeadCritical,
+		&i.PlPoolTurn.Drained,
 		&i.Now,
 		&i.Take,
 		&i.DueAfter,

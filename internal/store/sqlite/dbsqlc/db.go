@@ -345,6 +345,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.queuePlaceStmt, err = db.PrepareContext(ctx, queuePlace); err != nil {
 		return nil, fmt.Errorf("error preparing query QueuePlace: %w", err)
 	}
+	if q.recentTurnsStmt, err = db.PrepareContext(ctx, recentTurns); err != nil {
+		return nil, fmt.Errorf("error preparing query RecentTurns: %w", err)
+	}
 	if q.refundPaymentsStmt, err = db.PrepareContext(ctx, refundPayments); err != nil {
 		return nil, fmt.Errorf("error preparing query RefundPayments: %w", err)
 	}
@@ -963,6 +966,11 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing queuePlaceStmt: %w", cerr)
 		}
 	}
+	if q.recentTurnsStmt != nil {
+		if cerr := q.recentTurnsStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing recentTurnsStmt: %w", cerr)
+		}
+	}
 	if q.refundPaymentsStmt != nil {
 		if cerr := q.refundPaymentsStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing refundPaymentsStmt: %w", cerr)
@@ -1239,6 +1247,7 @@ type Queries struct {
 	putMessageStmt            *sql.Stmt
 	putReservationSpotsStmt   *sql.Stmt
 	queuePlaceStmt            *sql.Stmt
+	recentTurnsStmt           *sql.Stmt
 	refundPaymentsStmt        *sql.Stmt
 	relaneJobsStmt            *sql.Stmt
 	restedJobsStmt            *sql.Stmt
@@ -1378,6 +1387,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		putMessageStmt:            q.putMessageStmt,
 		putReservationSpotsStmt:   q.putReservationSpotsStmt,
 		queuePlaceStmt:            q.queuePlaceStmt,
+		recentTurnsStmt:           q.recentTurnsStmt,
 		refundPaymentsStmt:        q.refundPaymentsStmt,
 		relaneJobsStmt:            q.relaneJobsStmt,
 		restedJobsStmt:            q.restedJobsStmt,

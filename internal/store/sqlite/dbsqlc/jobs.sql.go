@@ -118,21 +118,13 @@ func (q *Queries) Candidates(ctx context.Context, arg CandidatesParams) ([]Candi
 }
 
 const countAhead = `-- name: CountAhead :one
-SELECT count(*) FROM (
-    SELECT h.job_id FROM pl_queue_jobs AS h
-    WHERE h.pool_id = ?2 AND h.lane = ?3 AND h.status = 'queued' AND h.not_before IS NULL
-      AND h.priority > ?4
-    UNION ALL
-    SELECT s.job_id FROM pl_queue_jobs AS s
-    WHERE s.pool_id = ?2 AND s.lane = ?3 AND s.status = 'queued' AND s.not_before IS NULL
-      AND s.priority = ?4 AND s.rank <= ?5
-      AND (s.rank < ?5 OR s.job_id < ?6)
-    LIMIT CAST(?1 AS INTEGER)
-) AS a
+SELECT count(*) FROM pl_queue_jobs AS s
+WHERE s.pool_id = ?1 AND s.lane = ?2 AND s.status = 'queued' AND s.not_before IS NULL
+  AND s.priority = ?3 AND s.rank <= ?4
+  AND (s.rank < ?4 OR s.job_id < ?5)
 `
 
 type CountAheadParams struct {
-	MaxRows  int64
 	PoolID   string
 	Lane     string
 	Priority int64
@@ -140,11 +132,9 @@ type CountAheadParams struct {
 	JobID    int64
 }
 
-// How many of one lane come before a place, counted up to max_rows. Two ranges of the
-// order index: classes above, then lower ranks of the same class.
+// How many of one lane come before a place in its class: one range of the order index.
 func (q *Queries) CountAhead(ctx context.Context, arg CountAheadParams) (int64, error) {
 	row := q.queryRow(ctx, q.countAheadStmt, countAhead,
-		arg.MaxRows,
 		arg.PoolID,
 		arg.Lane,
 		arg.Priority,

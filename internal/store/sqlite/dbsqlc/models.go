@@ -192,6 +192,7 @@ type PlPoolTurn struct {
 	EventSeq       int64
 	MessageSeq     int64
 	NextDueAt      *int64
+	Drained        int64
 }
 
 type PlPricingStrategy struct {

@@ -94,8 +94,9 @@ func (q *Queries) CountTenantJobs(ctx context.Context, poolID string) ([]CountTe
 const insertTurn = `-- name: InsertTurn :exec
 INSERT INTO pl_pool_turns (
     pool_id, turn_no, turn_id, at, active_units, ceiling, running, queued, queued_low, queued_normal,
-    queued_high, queued_critical, waiting, virtual_time, job_seq, rank_seq, event_seq, message_seq, next_due_at
-) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+    queued_high, queued_critical, waiting, virtual_time, job_seq, rank_seq, event_seq, message_seq, next_due_at,
+    drained
+) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 `
 
 type InsertTurnParams struct {
@@ -118,6 +119,7 @@ type InsertTurnParams struct {
 	EventSeq       int64
 	MessageSeq     int64
 	NextDueAt      *int64
+	Drained        int64
 }
 
 func (q *Queries) InsertTurn(ctx context.Context, arg InsertTurnParams) error {
@@ -141,12 +143,13 @@ func (q *Queries) InsertTurn(ctx context.Context, arg InsertTurnParams) error {
 		arg.EventSeq,
 		arg.MessageSeq,
 		arg.NextDueAt,
+		arg.Drained,
 	)
 	return err
 }
 
 const lastTurn = `-- name: LastTurn :one
-SELECT t.pool_id, t.turn_no, t.turn_id, t.at, t.active_units, t.ceiling, t.running, t.queued, t.queued_low, t.queued_normal, t.queued_high, t.queued_critical, t.waiting, t.virtual_time, t.job_seq, t.rank_seq, t.event_seq, t.message_seq, t.next_due_at FROM pl_pool_turns AS t
+SELECT t.pool_id, t.turn_no, t.turn_id, t.at, t.active_units, t.ceiling, t.running, t.queued, t.queued_low, t.queued_normal, t.queued_high, t.queued_critical, t.waiting, t.virtual_time, t.job_seq, t.rank_seq, t.event_seq, t.message_seq, t.next_due_at, t.drained FROM pl_pool_turns AS t
 WHERE t.pool_id = ?1
 ORDER BY t.turn_no DESC
 LIMIT 1
@@ -175,6 +178,7 @@ func (q *Queries) LastTurn(ctx context.Context, poolID string) (PlPoolTurn, erro
 		&i.EventSeq,
 		&i.MessageSeq,
 		&i.NextDueAt,
+		&i.Drained,
 	)
 	return i, err
 }
@@ -203,6 +207,63 @@ func (q *Queries) PruneTurns(ctx context.Context, arg PruneTurnsParams) (int64, 
 		return 0, err
 	}
 	return result.RowsAffected()
+}
+
+const recentTurns = `-- name: RecentTurns :many
+SELECT t.pool_id, t.turn_no, t.turn_id, t.at, t.active_units, t.ceiling, t.running, t.queued, t.queued_low, t.queued_normal, t.queued_high, t.queued_critical, t.waiting, t.virtual_time, t.job_seq, t.rank_seq, t.event_seq, t.message_seq, t.next_due_at, t.drained FROM pl_pool_turns AS t
+WHERE t.pool_id = ?1
+ORDER BY t.turn_no DESC
+LIMIT CAST(?2 AS INTEGER)
+`
+
+type RecentTurnsParams struct {
+	PoolID  string
+	MaxRows int64
+}
+
+// The newest turns of a pool, newest first.
+func (q *Queries) RecentTurns(ctx context.Context, arg RecentTurnsParams) ([]PlPoolTurn, error) {
+	rows, err := q.query(ctx, q.recentTurnsStmt, recentTurns, arg.PoolID, arg.MaxRows)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []PlPoolTurn
+	for rows.Next() {
+		var i PlPoolTurn
+		if err := rows.Scan(
+			&i.PoolID,
+			&i.TurnNo,
+			&i.TurnID,
+			&i.At,
+			&i.ActiveUnits,
+			&i.Ceiling,
+			&i.Running,
+			&i.Queued,
+			&i.QueuedLow,
+			&i.QueuedNormal,
+			&i.QueuedHigh,
+			&i.QueuedCritical,
+			&i.Waiting,
+			&i.VirtualTime,
+			&i.JobSeq,
+			&i.RankSeq,
+			&i.EventSeq,
+			&i.MessageSeq,
+			&i.NextDueAt,
+			&i.Drained,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const turnCommitted = `-- name: TurnCommitted :one
