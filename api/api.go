@@ -69,6 +69,7 @@ func assemble(service Service, options Options) *server {
 	s.batchRoutes()
 	s.operatorRoutes()
 	s.whyRoutes()
+	s.leaseRoutes()
 	s.poolRoutes()
 	s.mailboxRoutes()
 	s.auditRoutes()
@@ -84,6 +85,7 @@ func assemble(service Service, options Options) *server {
 // The parts of the document, and names that occur in many places.
 const (
 	tagTasks   = "tasks"
+	tagLeases  = "leases"
 	tagPools   = "pools"
 	tagMailbox = "mailbox"
 	tagAudit   = "audit"
@@ -111,6 +113,7 @@ func configuration() huma.Config {
 			},
 			Tags: []*huma.Tag{
 				{Name: tagTasks, Description: "Submitting, following and ending tasks."},
+				{Name: tagLeases, Description: "Remote workers, in any language: taking tasks of web pools and ending them."},
 				{Name: tagPools, Description: "The resources and their limits."},
 				{Name: tagMailbox, Description: "Outcomes, for clients that were away."},
 				{Name: tagAudit, Description: "What happened, in order."},

@@ -28,11 +28,12 @@ const (
 	ofMessages cursorKind = "m"
 	ofEvents   cursorKind = "e"
 	ofTasks    cursorKind = "t"
+	ofLeases   cursorKind = "l"
 )
 
 // name is how a fault tells it.
 func (k cursorKind) name() string {
-	return map[cursorKind]string{ofMessages: "a mailbox", ofEvents: "the audit trail", ofTasks: "tasks"}[k]
+	return map[cursorKind]string{ofMessages: "a mailbox", ofEvents: "the audit trail", ofTasks: "tasks", ofLeases: "leases"}[k]
 }
 
 // String returns the cursor as clients see it.

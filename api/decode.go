@@ -193,6 +193,18 @@ func (d *decoder) seconds(location string, raw []byte, high time.Duration) time.
 	return max(time.Millisecond, time.Duration(f*float64(time.Second)).Truncate(time.Microsecond))
 }
 
+// boolean reads true or false.
+func (d *decoder) boolean(location string, raw []byte) bool {
+	switch string(raw) {
+	case "true":
+		return true
+	case "false":
+	default:
+		d.faultf(location, echo(raw), "has to be true or false")
+	}
+	return false
+}
+
 // choice reads one of a few names.
 func choice[T ~string](d *decoder, location string, raw []byte, options []T) T {
 	if len(raw) > 0 && raw[0] == '"' {

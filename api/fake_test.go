@@ -47,6 +47,14 @@ type fake struct {
 	eventsF store.EventFilter
 	upTo    domain.Cursor
 	closed  atomic.Int64 // streams
+
+	ask      api.LeaseAsk
+	leased   []api.LeasedTask
+	alive    map[domain.LeaseID]domain.Lease
+	leases   []domain.Lease
+	leasesF  store.LeaseFilter
+	extended []domain.LeaseID
+	settled  []plan.Settle
 }
 
 func (f *fake) lock() func() {
@@ -257,4 +265,29 @@ func (b bundle) do(t *testing.T, method, path, body string, headers ...string) a
 	raw, err := io.ReadAll(res.Body)
 	require.NoError(t, err)
 	return answer{status: res.StatusCode, header: res.Header, body: string(raw)}
+}
+
+func (f *fake) Lease(_ context.Context, _ domain.PoolID, ask api.LeaseAsk) ([]api.LeasedTask, error) {
+	defer f.lock()()
+	f.ask = ask
+	return f.leased, f.err
+}
+
+func (f *fake) ExtendLeases(_ context.Context, ids []domain.LeaseID) (map[domain.LeaseID]domain.Lease, error) {
+	defer f.lock()()
+	f.extended = ids
+	return f.alive, f.err
+}
+
+func (f *fake) SettleLease(_ context.Context, id domain.LeaseID, how plan.Settle) (domain.Task, error) {
+	defer f.lock()()
+	f.settled = append(f.settled, how)
+	f.extended = []domain.LeaseID{id}
+	return f.task.Task, f.err
+}
+
+func (f *fake) Leases(_ context.Context, filter store.LeaseFilter) ([]domain.Lease, error) {
+	defer f.lock()()
+	f.leasesF = filter
+	return f.leases[:min(len(f.leases), filter.Limit)], f.err
 }

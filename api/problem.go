@@ -28,7 +28,7 @@ func statusOf(code domain.Code) int {
 	switch code {
 	case domain.CodeMalformed:
 		return http.StatusBadRequest
-	case domain.CodeUnknownPool, domain.CodeUnknownTask, codeRouteNotFound, domain.CodeUnknownFacility, domain.CodeUnknownSpot,
+	case domain.CodeUnknownPool, domain.CodeUnknownTask, domain.CodeUnknownLease, codeRouteNotFound, domain.CodeUnknownFacility, domain.CodeUnknownSpot,
 		domain.CodeUnknownVehicle, domain.CodeUnknownStrategy, domain.CodeUnknownTicket, domain.CodeUnknownReservation,
 		domain.CodeUnknownWaiting:
 		return http.StatusNotFound
@@ -38,10 +38,10 @@ func statusOf(code domain.Code) int {
 		return http.StatusRequestTimeout
 	case domain.CodePaymentRequired:
 		return http.StatusPaymentRequired
-	case domain.CodeOfferLapsed:
+	case domain.CodeOfferLapsed, domain.CodeLeaseLost:
 		return http.StatusGone
 	case domain.CodeTaskExists, domain.CodeQueueFull, domain.CodeTenantQueueFull, domain.CodeCapacityZero,
-		domain.CodePoolDraining, domain.CodePoolDisabled, domain.CodeTaskFinal, domain.CodeConflict,
+		domain.CodePoolDraining, domain.CodePoolDisabled, domain.CodeTaskFinal, domain.CodeConflict, domain.CodePoolNotWeb,
 		domain.CodeExists, domain.CodePlateExists, domain.CodePlaceTaken, domain.CodeFull, domain.CodeNoFitEver,
 		domain.CodeAlreadyParked, domain.CodeAlreadyWaiting, domain.CodeSequenceConflict, domain.CodeTicketClosed,
 		domain.CodeOverpaid, domain.CodeNoSpot, domain.CodeReservationNotDue, domain.CodeReservationVehicle,

@@ -34,6 +34,17 @@ type Service interface {
 	// Force settles a task by an operator's hand.
 	Force(ctx context.Context, pool domain.PoolID, force plan.Force) (domain.Task, error)
 
+	// Lease starts tasks of a web pool for a remote worker. It holds an empty answer for
+	// at most ask.Wait.
+	Lease(ctx context.Context, pool domain.PoolID, ask LeaseAsk) ([]LeasedTask, error)
+	// ExtendLeases is a heartbeat for each lease. Those that are not in the answer are lost.
+	ExtendLeases(ctx context.Context, ids []domain.LeaseID) (map[domain.LeaseID]domain.Lease, error)
+	// SettleLease ends the attempt that a lease is on. The same again is answered the same.
+	// CodeLeaseLost: it has ended otherwise; CodeUnknownLease.
+	SettleLease(ctx context.Context, id domain.LeaseID, how plan.Settle) (domain.Task, error)
+	// Leases returns the leases of a pool by job.
+	Leases(ctx context.Context, filter store.LeaseFilter) ([]domain.Lease, error)
+
 	Pools(ctx context.Context) ([]store.PoolView, error)
 	Pool(ctx context.Context, id domain.PoolID) (store.PoolView, error)
 	ChangePool(ctx context.Context, id domain.PoolID, change plan.PoolChange) (store.PoolView, error)
@@ -65,6 +76,20 @@ type Stream[T any] interface {
 	Next(ctx context.Context, quiet time.Duration) ([]T, error)
 	// Close ends following. It may be called again.
 	Close()
+}
+
+// LeaseAsk is what a remote worker asks for.
+type LeaseAsk struct {
+	Worker string
+	Tasks  int           // at most so many
+	Wait   time.Duration // 0: answer at once
+	TTL    time.Duration // 0: the server's
+}
+
+// LeasedTask is a started task with its payload and labels, and the lease on it.
+type LeasedTask struct {
+	domain.Lease
+	Task domain.Task
 }
 
 // TaskView is a task and its place in the queue.

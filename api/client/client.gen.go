@@ -294,6 +294,57 @@ func (e GateResultStatus) Valid() bool {
 	}
 }
 
+// Defines values for LeaseEndStatus.
+const (
+	LeaseEndStatusCompleted LeaseEndStatus = "completed"
+	LeaseEndStatusExpired   LeaseEndStatus = "expired"
+	LeaseEndStatusFailed    LeaseEndStatus = "failed"
+	LeaseEndStatusQueued    LeaseEndStatus = "queued"
+	LeaseEndStatusRunning   LeaseEndStatus = "running"
+)
+
+// Valid indicates whether the value is a known member of the LeaseEndStatus enum.
+func (e LeaseEndStatus) Valid() bool {
+	switch e {
+	case LeaseEndStatusCompleted:
+		return true
+	case LeaseEndStatusExpired:
+		return true
+	case LeaseEndStatusFailed:
+		return true
+	case LeaseEndStatusQueued:
+		return true
+	case LeaseEndStatusRunning:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for LeasedWorkPriority.
+const (
+	LeasedWorkPriorityCritical LeasedWorkPriority = "critical"
+	LeasedWorkPriorityHigh     LeasedWorkPriority = "high"
+	LeasedWorkPriorityLow      LeasedWorkPriority = "low"
+	LeasedWorkPriorityNormal   LeasedWorkPriority = "normal"
+)
+
+// Valid indicates whether the value is a known member of the LeasedWorkPriority enum.
+func (e LeasedWorkPriority) Valid() bool {
+	switch e {
+	case LeasedWorkPriorityCritical:
+		return true
+	case LeasedWorkPriorityHigh:
+		return true
+	case LeasedWorkPriorityLow:
+		return true
+	case LeasedWorkPriorityNormal:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for MessageStatus.
 const (
 	MessageStatusCancelled MessageStatus = "cancelled"
@@ -1357,6 +1408,12 @@ type Cancelled struct {
 	Cancelled int64 `json:"cancelled"`
 }
 
+// Completion defines model for Completion.
+type Completion struct {
+	// Result Any JSON; left in the mailbox and shown with the task.
+	Result interface{} `json:"result,omitempty"`
+}
+
 // Event defines model for Event.
 type Event struct {
 	// Actor Who asked; absent: the scheduler.
@@ -1516,6 +1573,17 @@ type FacilityPage struct {
 	NextCursor string `json:"nextCursor,omitempty"`
 }
 
+// Failure defines model for Failure.
+type Failure struct {
+	// Message What went wrong, for people.
+	//
+	// Examples: the renderer crashed
+	Message string `json:"message"`
+
+	// Retryable Another attempt may do better: the task is tried again if it has attempts left.
+	Retryable bool `json:"retryable,omitempty"`
+}
+
 // GateEvent defines model for GateEvent.
 type GateEvent struct {
 	FacilityID string        `json:"facilityId"`
@@ -1563,11 +1631,146 @@ type Health struct {
 	Status string `json:"status"`
 }
 
+// Heartbeat defines model for Heartbeat.
+type Heartbeat struct {
+	LeaseIds []string `json:"leaseIds"`
+}
+
+// HeartbeatResult defines model for HeartbeatResult.
+type HeartbeatResult struct {
+	// CancelRequested The task was cancelled: stop, and fail the lease, within ttlSecs of the request.
+	CancelRequested bool `json:"cancelRequested"`
+
+	// ExpiresAt When the lease is lost if no heartbeat comes; absent of a lost one.
+	ExpiresAt time.Time `json:"expiresAt,omitempty"`
+	LeaseID   string    `json:"leaseId"`
+
+	// Lost The lease has ended, and somebody else may run the task: stop at once, and report nothing.
+	Lost bool `json:"lost"`
+}
+
+// HeartbeatResults defines model for HeartbeatResults.
+type HeartbeatResults struct {
+	Results []HeartbeatResult `json:"results"`
+}
+
 // Imported defines model for Imported.
 type Imported struct {
 	Created int64 `json:"created"`
 	Updated int64 `json:"updated"`
 }
+
+// LeaseEnd defines model for LeaseEnd.
+type LeaseEnd struct {
+	Attempt int64  `json:"attempt"`
+	JobID   int64  `json:"jobId"`
+	PoolID  string `json:"poolId"`
+	Reason  Reason `json:"reason,omitempty"`
+
+	// RetryAt End of the backoff of a retry.
+	RetryAt time.Time `json:"retryAt,omitempty"`
+
+	// Status queued: there will be another attempt.
+	Status LeaseEndStatus `json:"status"`
+	TaskID string         `json:"taskId"`
+}
+
+// LeaseEndStatus queued: there will be another attempt.
+type LeaseEndStatus string
+
+// LeasePage defines model for LeasePage.
+type LeasePage struct {
+	// Leases By job, the oldest first.
+	Leases []LeaseView `json:"leases"`
+
+	// NextCursor Continues after this page; absent on the last.
+	NextCursor string `json:"nextCursor,omitempty"`
+}
+
+// LeaseRequest defines model for LeaseRequest.
+type LeaseRequest struct {
+	// MaxTasks How many tasks it takes at most.
+	MaxTasks int64 `json:"maxTasks,omitempty"`
+
+	// TTLSecs How long a lease lasts without a heartbeat. Default: the server's limits.lease_ttl_ms.
+	//
+	// Examples: 7
+	TTLSecs float64 `json:"ttlSecs,omitempty"`
+
+	// WaitSecs Hold the answer until there is a task, at most this long.
+	//
+	// Examples: 20
+	WaitSecs float64 `json:"waitSecs,omitempty"`
+
+	// WorkerID What the worker calls itself; new after every restart.
+	//
+	// Examples: gpu-7-4242
+	WorkerID string `json:"workerId"`
+}
+
+// LeaseView defines model for LeaseView.
+type LeaseView struct {
+	Attempt           int64     `json:"attempt"`
+	CancelRequestedAt time.Time `json:"cancelRequestedAt,omitempty"`
+	ExpiresAt         time.Time `json:"expiresAt"`
+	GrantedAt         time.Time `json:"grantedAt"`
+	JobID             int64     `json:"jobId"`
+	PoolID            string    `json:"poolId"`
+	TimeoutAt         time.Time `json:"timeoutAt"`
+	TTLSecs           float64   `json:"ttlSecs"`
+	WorkerID          string    `json:"workerId"`
+}
+
+// LeasedTasks defines model for LeasedTasks.
+type LeasedTasks struct {
+	// Tasks Started for the worker, in order; none when nothing came in time.
+	Tasks []LeasedWork `json:"tasks"`
+}
+
+// LeasedWork defines model for LeasedWork.
+type LeasedWork struct {
+	Attempt   int64     `json:"attempt"`
+	CreatedAt time.Time `json:"createdAt"`
+	Deadline  time.Time `json:"deadline,omitempty"`
+
+	// Executor What the worker is to do: a name that client and worker agree on.
+	Executor string `json:"executor"`
+
+	// ExpiresAt When the lease is lost if no heartbeat comes.
+	ExpiresAt time.Time         `json:"expiresAt"`
+	JobID     int64             `json:"jobId"`
+	Labels    map[string]string `json:"labels,omitempty"`
+
+	// LeaseID Names the lease, and is the right to extend and end it: tell nobody.
+	LeaseID     string `json:"leaseId"`
+	MaxAttempts int64  `json:"maxAttempts"`
+
+	// Payload The same JSON as it was submitted, without white space.
+	Payload interface{} `json:"payload,omitempty"`
+
+	// PoolID Examples: render
+	PoolID       string             `json:"poolId"`
+	Priority     LeasedWorkPriority `json:"priority"`
+	ResourceCost TaskCost           `json:"resourceCost"`
+
+	// TaskID Examples: frame-42
+	TaskID string `json:"taskId"`
+
+	// Tenant Examples: acme
+	Tenant string `json:"tenant"`
+
+	// TimeoutAt When the attempt is ended because it ran for timeoutSecs. Heartbeats do not move it.
+	TimeoutAt time.Time `json:"timeoutAt"`
+
+	// TimeoutSecs How long the attempt may run, from the lease on.
+	TimeoutSecs float64 `json:"timeoutSecs"`
+
+	// TTLSecs How long the lease lasts after a heartbeat, by a clock of the worker's own that began when it sent the heartbeat.
+	TTLSecs float64 `json:"ttlSecs"`
+}
+
+// LeasedWorkPriority defines model for LeasedWork.Priority.
+type LeasedWorkPriority string
 
 // LostReport defines model for LostReport.
 type LostReport struct {
@@ -2229,6 +2432,14 @@ type ReconciliationFault struct {
 type Refund struct {
 	Amount    int64  `json:"amount"`
 	PaymentID string `json:"paymentId"`
+}
+
+// Release defines model for Release.
+type Release struct {
+	// Message Why, for people.
+	//
+	// Examples: the machine shuts down
+	Message string `json:"message,omitempty"`
 }
 
 // Reservation defines model for Reservation.
@@ -2952,6 +3163,18 @@ type FollowMailboxParams struct {
 	LastEventID string `json:"Last-Event-ID,omitempty"`
 }
 
+// ListLeasesParams defines parameters for ListLeases.
+type ListLeasesParams struct {
+	// WorkerID Only leases of this worker.
+	WorkerID *string `form:"workerId,omitempty" json:"workerId,omitempty"`
+
+	// Limit Leases of a page.
+	Limit *int64 `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor nextCursor of the page before.
+	Cursor *string `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
 // CancelTasksParams defines parameters for CancelTasks.
 type CancelTasksParams struct {
 	// Label The label, as key:value.
@@ -3051,11 +3274,26 @@ type ChangeSpotJSONRequestBody = SpotChange
 // TellGateEventsJSONRequestBody defines body for TellGateEvents for application/json ContentType.
 type TellGateEventsJSONRequestBody = GateEventList
 
+// CompleteLeaseJSONRequestBody defines body for CompleteLease for application/json ContentType.
+type CompleteLeaseJSONRequestBody = Completion
+
+// FailLeaseJSONRequestBody defines body for FailLease for application/json ContentType.
+type FailLeaseJSONRequestBody = Failure
+
+// ReleaseLeaseJSONRequestBody defines body for ReleaseLease for application/json ContentType.
+type ReleaseLeaseJSONRequestBody = Release
+
+// HeartbeatLeasesJSONRequestBody defines body for HeartbeatLeases for application/json ContentType.
+type HeartbeatLeasesJSONRequestBody = Heartbeat
+
 // AcknowledgeMailboxJSONRequestBody defines body for AcknowledgeMailbox for application/json ContentType.
 type AcknowledgeMailboxJSONRequestBody = Acknowledgement
 
 // ChangePoolJSONRequestBody defines body for ChangePool for application/json ContentType.
 type ChangePoolJSONRequestBody = PoolChange
+
+// LeaseTasksJSONRequestBody defines body for LeaseTasks for application/json ContentType.
+type LeaseTasksJSONRequestBody = LeaseRequest
 
 // SubmitTaskJSONRequestBody defines body for SubmitTask for application/json ContentType.
 type SubmitTaskJSONRequestBody = TaskSubmission
@@ -3394,6 +3632,85 @@ type ClientInterface interface {
 	// Corresponds with GET /healthz (the `Health` operationId).
 	Health(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// CompleteLeaseWithBody Complete a leased task
+	//
+	// The same again is answered the same, so that a worker that did not hear the answer may ask once more. `410 lease_lost`: the attempt has ended otherwise, and the result was refused (the audit trail says so). `413`: the result is too big, and the lease goes on.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /leases/{leaseId}/complete (the `CompleteLease` operationId).
+	CompleteLeaseWithBody(ctx context.Context, leaseID string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CompleteLease Complete a leased task
+	//
+	// The same again is answered the same, so that a worker that did not hear the answer may ask once more. `410 lease_lost`: the attempt has ended otherwise, and the result was refused (the audit trail says so). `413`: the result is too big, and the lease goes on.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /leases/{leaseId}/complete (the `CompleteLease` operationId).
+	CompleteLease(ctx context.Context, leaseID string, body CompleteLeaseJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// FailLeaseWithBody Fail a leased task
+	//
+	// Ends the attempt; with `retryable` the task is tried again after a backoff if it has attempts left. A cancelled task is not, and its reason becomes `cancelled`.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /leases/{leaseId}/fail (the `FailLease` operationId).
+	FailLeaseWithBody(ctx context.Context, leaseID string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// FailLease Fail a leased task
+	//
+	// Ends the attempt; with `retryable` the task is tried again after a backoff if it has attempts left. A cancelled task is not, and its reason becomes `cancelled`.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /leases/{leaseId}/fail (the `FailLease` operationId).
+	FailLease(ctx context.Context, leaseID string, body FailLeaseJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// HeartbeatLease Extend a lease
+	//
+	// The worker lives and works on: the lease lasts its `ttlSecs` from now. The answer tells whether the task was cancelled. `410 lease_lost`: somebody else may have the task; stop at once.
+	//
+	// Corresponds with POST /leases/{leaseId}/heartbeat (the `HeartbeatLease` operationId).
+	HeartbeatLease(ctx context.Context, leaseID string, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ReleaseLeaseWithBody Give a leased task back
+	//
+	// For a worker that stops: the task goes back to its place in the queue, and the attempt is not held against it. A cancelled task ends instead.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /leases/{leaseId}/release (the `ReleaseLease` operationId).
+	ReleaseLeaseWithBody(ctx context.Context, leaseID string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ReleaseLease Give a leased task back
+	//
+	// For a worker that stops: the task goes back to its place in the queue, and the attempt is not held against it. A cancelled task ends instead.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /leases/{leaseId}/release (the `ReleaseLease` operationId).
+	ReleaseLease(ctx context.Context, leaseID string, body ReleaseLeaseJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// HeartbeatLeasesWithBody Extend up to 1,000 leases
+	//
+	// One result a lease, in order; a lost one says so and keeps nobody else from being extended.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /leases:heartbeat (the `HeartbeatLeases` operationId).
+	HeartbeatLeasesWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// HeartbeatLeases Extend up to 1,000 leases
+	//
+	// One result a lease, in order; a lost one says so and keeps nobody else from being extended.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /leases:heartbeat (the `HeartbeatLeases` operationId).
+	HeartbeatLeases(ctx context.Context, body HeartbeatLeasesJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// ReadMailbox Read a mailbox
 	//
 	// Outcomes of tasks with this mailbox key, oldest first, from every pool and backend. A message posted is in every later read: no cursor ever passes over one that is still being written. An empty mailbox is `200` with no messages.
@@ -3457,6 +3774,31 @@ type ClientInterface interface {
 	//
 	// Corresponds with PATCH /pools/{poolId} (the `ChangePool` operationId).
 	ChangePool(ctx context.Context, poolID string, body ChangePoolJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListLeases List leases
+	//
+	// For operators: which remote worker holds what, and until when.
+	//
+	// Corresponds with GET /pools/{poolId}/leases (the `ListLeases` operationId).
+	ListLeases(ctx context.Context, poolID string, params *ListLeasesParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// LeaseTasksWithBody Lease tasks
+	//
+	// Starts the next tasks of a `web` pool for the worker that asks, in the pool's order: the lease is the start, so units are held only by work that somebody has. The answer waits until there is a task, at most `waitSecs`, and may be empty. Each lease lasts `ttlSecs` and has to be extended by heartbeats. `409 pool_not_web`: the pool's tasks are not leased.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /pools/{poolId}/leases (the `LeaseTasks` operationId).
+	LeaseTasksWithBody(ctx context.Context, poolID string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// LeaseTasks Lease tasks
+	//
+	// Starts the next tasks of a `web` pool for the worker that asks, in the pool's order: the lease is the start, so units are held only by work that somebody has. The answer waits until there is a task, at most `waitSecs`, and may be empty. Each lease lasts `ttlSecs` and has to be extended by heartbeats. `409 pool_not_web`: the pool's tasks are not leased.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /pools/{poolId}/leases (the `LeaseTasks` operationId).
+	LeaseTasks(ctx context.Context, poolID string, body LeaseTasksJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// CancelTasks Cancel every live task with a label
 	//
@@ -4321,6 +4663,175 @@ func (c *Client) Health(ctx context.Context, reqEditors ...RequestEditorFn) (*ht
 	return c.Client.Do(req)
 }
 
+// CompleteLeaseWithBody Complete a leased task
+//
+// The same again is answered the same, so that a worker that did not hear the answer may ask once more. `410 lease_lost`: the attempt has ended otherwise, and the result was refused (the audit trail says so). `413`: the result is too big, and the lease goes on.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /leases/{leaseId}/complete (the `CompleteLease` operationId).
+func (c *Client) CompleteLeaseWithBody(ctx context.Context, leaseID string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCompleteLeaseRequestWithBody(c.Server, leaseID, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CompleteLease Complete a leased task
+//
+// The same again is answered the same, so that a worker that did not hear the answer may ask once more. `410 lease_lost`: the attempt has ended otherwise, and the result was refused (the audit trail says so). `413`: the result is too big, and the lease goes on.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /leases/{leaseId}/complete (the `CompleteLease` operationId).
+func (c *Client) CompleteLease(ctx context.Context, leaseID string, body CompleteLeaseJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCompleteLeaseRequest(c.Server, leaseID, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// FailLeaseWithBody Fail a leased task
+//
+// Ends the attempt; with `retryable` the task is tried again after a backoff if it has attempts left. A cancelled task is not, and its reason becomes `cancelled`.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /leases/{leaseId}/fail (the `FailLease` operationId).
+func (c *Client) FailLeaseWithBody(ctx context.Context, leaseID string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewFailLeaseRequestWithBody(c.Server, leaseID, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// FailLease Fail a leased task
+//
+// Ends the attempt; with `retryable` the task is tried again after a backoff if it has attempts left. A cancelled task is not, and its reason becomes `cancelled`.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /leases/{leaseId}/fail (the `FailLease` operationId).
+func (c *Client) FailLease(ctx context.Context, leaseID string, body FailLeaseJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewFailLeaseRequest(c.Server, leaseID, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// HeartbeatLease Extend a lease
+//
+// The worker lives and works on: the lease lasts its `ttlSecs` from now. The answer tells whether the task was cancelled. `410 lease_lost`: somebody else may have the task; stop at once.
+//
+// Corresponds with POST /leases/{leaseId}/heartbeat (the `HeartbeatLease` operationId).
+func (c *Client) HeartbeatLease(ctx context.Context, leaseID string, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewHeartbeatLeaseRequest(c.Server, leaseID)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ReleaseLeaseWithBody Give a leased task back
+//
+// For a worker that stops: the task goes back to its place in the queue, and the attempt is not held against it. A cancelled task ends instead.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /leases/{leaseId}/release (the `ReleaseLease` operationId).
+func (c *Client) ReleaseLeaseWithBody(ctx context.Context, leaseID string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewReleaseLeaseRequestWithBody(c.Server, leaseID, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ReleaseLease Give a leased task back
+//
+// For a worker that stops: the task goes back to its place in the queue, and the attempt is not held against it. A cancelled task ends instead.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /leases/{leaseId}/release (the `ReleaseLease` operationId).
+func (c *Client) ReleaseLease(ctx context.Context, leaseID string, body ReleaseLeaseJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewReleaseLeaseRequest(c.Server, leaseID, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// HeartbeatLeasesWithBody Extend up to 1,000 leases
+//
+// One result a lease, in order; a lost one says so and keeps nobody else from being extended.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /leases:heartbeat (the `HeartbeatLeases` operationId).
+func (c *Client) HeartbeatLeasesWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewHeartbeatLeasesRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// HeartbeatLeases Extend up to 1,000 leases
+//
+// One result a lease, in order; a lost one says so and keeps nobody else from being extended.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /leases:heartbeat (the `HeartbeatLeases` operationId).
+func (c *Client) HeartbeatLeases(ctx context.Context, body HeartbeatLeasesJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewHeartbeatLeasesRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // ReadMailbox Read a mailbox
 //
 // Outcomes of tasks with this mailbox key, oldest first, from every pool and backend. A message posted is in every later read: no cursor ever passes over one that is still being written. An empty mailbox is `200` with no messages.
@@ -4455,6 +4966,61 @@ func (c *Client) ChangePoolWithBody(ctx context.Context, poolID string, contentT
 // Corresponds with PATCH /pools/{poolId} (the `ChangePool` operationId).
 func (c *Client) ChangePool(ctx context.Context, poolID string, body ChangePoolJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewChangePoolRequest(c.Server, poolID, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListLeases List leases
+//
+// For operators: which remote worker holds what, and until when.
+//
+// Corresponds with GET /pools/{poolId}/leases (the `ListLeases` operationId).
+func (c *Client) ListLeases(ctx context.Context, poolID string, params *ListLeasesParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListLeasesRequest(c.Server, poolID, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// LeaseTasksWithBody Lease tasks
+//
+// Starts the next tasks of a `web` pool for the worker that asks, in the pool's order: the lease is the start, so units are held only by work that somebody has. The answer waits until there is a task, at most `waitSecs`, and may be empty. Each lease lasts `ttlSecs` and has to be extended by heartbeats. `409 pool_not_web`: the pool's tasks are not leased.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /pools/{poolId}/leases (the `LeaseTasks` operationId).
+func (c *Client) LeaseTasksWithBody(ctx context.Context, poolID string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewLeaseTasksRequestWithBody(c.Server, poolID, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// LeaseTasks Lease tasks
+//
+// Starts the next tasks of a `web` pool for the worker that asks, in the pool's order: the lease is the start, so units are held only by work that somebody has. The answer waits until there is a task, at most `waitSecs`, and may be empty. Each lease lasts `ttlSecs` and has to be extended by heartbeats. `409 pool_not_web`: the pool's tasks are not leased.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /pools/{poolId}/leases (the `LeaseTasks` operationId).
+func (c *Client) LeaseTasks(ctx context.Context, poolID string, body LeaseTasksJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewLeaseTasksRequest(c.Server, poolID, body)
 	if err != nil {
 		return nil, err
 	}
@@ -6506,6 +7072,221 @@ func NewHealthRequest(server string) (*http.Request, error) {
 	return req, nil
 }
 
+// NewCompleteLeaseRequest calls the generic CompleteLease builder with application/json body
+func NewCompleteLeaseRequest(server string, leaseID string, body CompleteLeaseJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewCompleteLeaseRequestWithBody(server, leaseID, "application/json", bodyReader)
+}
+
+// NewCompleteLeaseRequestWithBody constructs an http.Request for the CompleteLease method, with any body, and a specified content type
+func NewCompleteLeaseRequestWithBody(server string, leaseID string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "leaseId", leaseID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/leases/%s/complete", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewFailLeaseRequest calls the generic FailLease builder with application/json body
+func NewFailLeaseRequest(server string, leaseID string, body FailLeaseJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewFailLeaseRequestWithBody(server, leaseID, "application/json", bodyReader)
+}
+
+// NewFailLeaseRequestWithBody constructs an http.Request for the FailLease method, with any body, and a specified content type
+func NewFailLeaseRequestWithBody(server string, leaseID string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "leaseId", leaseID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/leases/%s/fail", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewHeartbeatLeaseRequest constructs an http.Request for the HeartbeatLease method
+func NewHeartbeatLeaseRequest(server string, leaseID string) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "leaseId", leaseID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/leases/%s/heartbeat", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewReleaseLeaseRequest calls the generic ReleaseLease builder with application/json body
+func NewReleaseLeaseRequest(server string, leaseID string, body ReleaseLeaseJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewReleaseLeaseRequestWithBody(server, leaseID, "application/json", bodyReader)
+}
+
+// NewReleaseLeaseRequestWithBody constructs an http.Request for the ReleaseLease method, with any body, and a specified content type
+func NewReleaseLeaseRequestWithBody(server string, leaseID string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "leaseId", leaseID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/leases/%s/release", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewHeartbeatLeasesRequest calls the generic HeartbeatLeases builder with application/json body
+func NewHeartbeatLeasesRequest(server string, body HeartbeatLeasesJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewHeartbeatLeasesRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewHeartbeatLeasesRequestWithBody constructs an http.Request for the HeartbeatLeases method, with any body, and a specified content type
+func NewHeartbeatLeasesRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/leases:heartbeat")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
 // NewReadMailboxRequest constructs an http.Request for the ReadMailbox method
 func NewReadMailboxRequest(server string, tenant string, mailboxKey string, params *ReadMailboxParams) (*http.Request, error) {
 	var err error
@@ -6832,6 +7613,138 @@ func NewChangePoolRequestWithBody(server string, poolID string, contentType stri
 	}
 
 	req, err := http.NewRequest(http.MethodPatch, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewListLeasesRequest constructs an http.Request for the ListLeases method
+func NewListLeasesRequest(server string, poolID string, params *ListLeasesParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "poolId", poolID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/pools/%s/leases", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.WorkerID != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "workerId", *params.WorkerID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int64"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewLeaseTasksRequest calls the generic LeaseTasks builder with application/json body
+func NewLeaseTasksRequest(server string, poolID string, body LeaseTasksJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewLeaseTasksRequestWithBody(server, poolID, "application/json", bodyReader)
+}
+
+// NewLeaseTasksRequestWithBody constructs an http.Request for the LeaseTasks method, with any body, and a specified content type
+func NewLeaseTasksRequestWithBody(server string, poolID string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "poolId", poolID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/pools/%s/leases", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
 	if err != nil {
 		return nil, err
 	}
@@ -8653,6 +9566,87 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with GET /healthz (the `Health` operationId).
 	HealthWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*HealthResponse, error)
 
+	// CompleteLeaseWithBodyWithResponse Complete a leased task
+	//
+	// The same again is answered the same, so that a worker that did not hear the answer may ask once more. `410 lease_lost`: the attempt has ended otherwise, and the result was refused (the audit trail says so). `413`: the result is too big, and the lease goes on.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /leases/{leaseId}/complete (the `CompleteLease` operationId).
+	CompleteLeaseWithBodyWithResponse(ctx context.Context, leaseID string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CompleteLeaseResponse, error)
+
+	// CompleteLeaseWithResponse Complete a leased task
+	//
+	// The same again is answered the same, so that a worker that did not hear the answer may ask once more. `410 lease_lost`: the attempt has ended otherwise, and the result was refused (the audit trail says so). `413`: the result is too big, and the lease goes on.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /leases/{leaseId}/complete (the `CompleteLease` operationId).
+	CompleteLeaseWithResponse(ctx context.Context, leaseID string, body CompleteLeaseJSONRequestBody, reqEditors ...RequestEditorFn) (*CompleteLeaseResponse, error)
+
+	// FailLeaseWithBodyWithResponse Fail a leased task
+	//
+	// Ends the attempt; with `retryable` the task is tried again after a backoff if it has attempts left. A cancelled task is not, and its reason becomes `cancelled`.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /leases/{leaseId}/fail (the `FailLease` operationId).
+	FailLeaseWithBodyWithResponse(ctx context.Context, leaseID string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*FailLeaseResponse, error)
+
+	// FailLeaseWithResponse Fail a leased task
+	//
+	// Ends the attempt; with `retryable` the task is tried again after a backoff if it has attempts left. A cancelled task is not, and its reason becomes `cancelled`.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /leases/{leaseId}/fail (the `FailLease` operationId).
+	FailLeaseWithResponse(ctx context.Context, leaseID string, body FailLeaseJSONRequestBody, reqEditors ...RequestEditorFn) (*FailLeaseResponse, error)
+
+	// HeartbeatLeaseWithResponse Extend a lease
+	//
+	// The worker lives and works on: the lease lasts its `ttlSecs` from now. The answer tells whether the task was cancelled. `410 lease_lost`: somebody else may have the task; stop at once.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /leases/{leaseId}/heartbeat (the `HeartbeatLease` operationId).
+	HeartbeatLeaseWithResponse(ctx context.Context, leaseID string, reqEditors ...RequestEditorFn) (*HeartbeatLeaseResponse, error)
+
+	// ReleaseLeaseWithBodyWithResponse Give a leased task back
+	//
+	// For a worker that stops: the task goes back to its place in the queue, and the attempt is not held against it. A cancelled task ends instead.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /leases/{leaseId}/release (the `ReleaseLease` operationId).
+	ReleaseLeaseWithBodyWithResponse(ctx context.Context, leaseID string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ReleaseLeaseResponse, error)
+
+	// ReleaseLeaseWithResponse Give a leased task back
+	//
+	// For a worker that stops: the task goes back to its place in the queue, and the attempt is not held against it. A cancelled task ends instead.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /leases/{leaseId}/release (the `ReleaseLease` operationId).
+	ReleaseLeaseWithResponse(ctx context.Context, leaseID string, body ReleaseLeaseJSONRequestBody, reqEditors ...RequestEditorFn) (*ReleaseLeaseResponse, error)
+
+	// HeartbeatLeasesWithBodyWithResponse Extend up to 1,000 leases
+	//
+	// One result a lease, in order; a lost one says so and keeps nobody else from being extended.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /leases:heartbeat (the `HeartbeatLeases` operationId).
+	HeartbeatLeasesWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*HeartbeatLeasesResponse, error)
+
+	// HeartbeatLeasesWithResponse Extend up to 1,000 leases
+	//
+	// One result a lease, in order; a lost one says so and keeps nobody else from being extended.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /leases:heartbeat (the `HeartbeatLeases` operationId).
+	HeartbeatLeasesWithResponse(ctx context.Context, body HeartbeatLeasesJSONRequestBody, reqEditors ...RequestEditorFn) (*HeartbeatLeasesResponse, error)
+
 	// ReadMailboxWithResponse Read a mailbox
 	//
 	// Outcomes of tasks with this mailbox key, oldest first, from every pool and backend. A message posted is in every later read: no cursor ever passes over one that is still being written. An empty mailbox is `200` with no messages.
@@ -8724,6 +9718,33 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with PATCH /pools/{poolId} (the `ChangePool` operationId).
 	ChangePoolWithResponse(ctx context.Context, poolID string, body ChangePoolJSONRequestBody, reqEditors ...RequestEditorFn) (*ChangePoolResponse, error)
+
+	// ListLeasesWithResponse List leases
+	//
+	// For operators: which remote worker holds what, and until when.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /pools/{poolId}/leases (the `ListLeases` operationId).
+	ListLeasesWithResponse(ctx context.Context, poolID string, params *ListLeasesParams, reqEditors ...RequestEditorFn) (*ListLeasesResponse, error)
+
+	// LeaseTasksWithBodyWithResponse Lease tasks
+	//
+	// Starts the next tasks of a `web` pool for the worker that asks, in the pool's order: the lease is the start, so units are held only by work that somebody has. The answer waits until there is a task, at most `waitSecs`, and may be empty. Each lease lasts `ttlSecs` and has to be extended by heartbeats. `409 pool_not_web`: the pool's tasks are not leased.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /pools/{poolId}/leases (the `LeaseTasks` operationId).
+	LeaseTasksWithBodyWithResponse(ctx context.Context, poolID string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*LeaseTasksResponse, error)
+
+	// LeaseTasksWithResponse Lease tasks
+	//
+	// Starts the next tasks of a `web` pool for the worker that asks, in the pool's order: the lease is the start, so units are held only by work that somebody has. The answer waits until there is a task, at most `waitSecs`, and may be empty. Each lease lasts `ttlSecs` and has to be extended by heartbeats. `409 pool_not_web`: the pool's tasks are not leased.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /pools/{poolId}/leases (the `LeaseTasks` operationId).
+	LeaseTasksWithResponse(ctx context.Context, poolID string, body LeaseTasksJSONRequestBody, reqEditors ...RequestEditorFn) (*LeaseTasksResponse, error)
 
 	// CancelTasksWithResponse Cancel every live task with a label
 	//
@@ -10757,6 +11778,519 @@ func (r HealthResponse) ContentType() string {
 	return ""
 }
 
+// CompleteLeaseResponse503Headers the declared response headers of an HTTP 503 response for CompleteLease
+type CompleteLeaseResponse503Headers struct {
+	RetryAfter int
+}
+
+type CompleteLeaseResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *LeaseEnd
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *ProblemDetails
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *ProblemDetails
+	// ApplicationProblemJSON408 the response for an HTTP 408 `application/problem+json` response
+	ApplicationProblemJSON408 *ProblemDetails
+	// ApplicationProblemJSON410 the response for an HTTP 410 `application/problem+json` response
+	ApplicationProblemJSON410 *ProblemDetails
+	// ApplicationProblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationProblemJSON413 *ProblemDetails
+	// ApplicationProblemJSON415 the response for an HTTP 415 `application/problem+json` response
+	ApplicationProblemJSON415 *ProblemDetails
+	// ApplicationProblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationProblemJSON422 *ProblemDetails
+	// ApplicationProblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationProblemJSON500 *ProblemDetails
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *ProblemDetails
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *CompleteLeaseResponse503Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r CompleteLeaseResponse) GetJSON200() *LeaseEnd {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r CompleteLeaseResponse) GetApplicationProblemJSON400() *ProblemDetails {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r CompleteLeaseResponse) GetApplicationProblemJSON404() *ProblemDetails {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON408 returns the response for an HTTP 408 `application/problem+json` response
+func (r CompleteLeaseResponse) GetApplicationProblemJSON408() *ProblemDetails {
+	return r.ApplicationProblemJSON408
+}
+
+// GetApplicationProblemJSON410 returns the response for an HTTP 410 `application/problem+json` response
+func (r CompleteLeaseResponse) GetApplicationProblemJSON410() *ProblemDetails {
+	return r.ApplicationProblemJSON410
+}
+
+// GetApplicationProblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r CompleteLeaseResponse) GetApplicationProblemJSON413() *ProblemDetails {
+	return r.ApplicationProblemJSON413
+}
+
+// GetApplicationProblemJSON415 returns the response for an HTTP 415 `application/problem+json` response
+func (r CompleteLeaseResponse) GetApplicationProblemJSON415() *ProblemDetails {
+	return r.ApplicationProblemJSON415
+}
+
+// GetApplicationProblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r CompleteLeaseResponse) GetApplicationProblemJSON422() *ProblemDetails {
+	return r.ApplicationProblemJSON422
+}
+
+// GetApplicationProblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r CompleteLeaseResponse) GetApplicationProblemJSON500() *ProblemDetails {
+	return r.ApplicationProblemJSON500
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r CompleteLeaseResponse) GetApplicationProblemJSON503() *ProblemDetails {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r CompleteLeaseResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r CompleteLeaseResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CompleteLeaseResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CompleteLeaseResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// FailLeaseResponse503Headers the declared response headers of an HTTP 503 response for FailLease
+type FailLeaseResponse503Headers struct {
+	RetryAfter int
+}
+
+type FailLeaseResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *LeaseEnd
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *ProblemDetails
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *ProblemDetails
+	// ApplicationProblemJSON408 the response for an HTTP 408 `application/problem+json` response
+	ApplicationProblemJSON408 *ProblemDetails
+	// ApplicationProblemJSON410 the response for an HTTP 410 `application/problem+json` response
+	ApplicationProblemJSON410 *ProblemDetails
+	// ApplicationProblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationProblemJSON413 *ProblemDetails
+	// ApplicationProblemJSON415 the response for an HTTP 415 `application/problem+json` response
+	ApplicationProblemJSON415 *ProblemDetails
+	// ApplicationProblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationProblemJSON422 *ProblemDetails
+	// ApplicationProblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationProblemJSON500 *ProblemDetails
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *ProblemDetails
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *FailLeaseResponse503Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r FailLeaseResponse) GetJSON200() *LeaseEnd {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r FailLeaseResponse) GetApplicationProblemJSON400() *ProblemDetails {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r FailLeaseResponse) GetApplicationProblemJSON404() *ProblemDetails {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON408 returns the response for an HTTP 408 `application/problem+json` response
+func (r FailLeaseResponse) GetApplicationProblemJSON408() *ProblemDetails {
+	return r.ApplicationProblemJSON408
+}
+
+// GetApplicationProblemJSON410 returns the response for an HTTP 410 `application/problem+json` response
+func (r FailLeaseResponse) GetApplicationProblemJSON410() *ProblemDetails {
+	return r.ApplicationProblemJSON410
+}
+
+// GetApplicationProblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r FailLeaseResponse) GetApplicationProblemJSON413() *ProblemDetails {
+	return r.ApplicationProblemJSON413
+}
+
+// GetApplicationProblemJSON415 returns the response for an HTTP 415 `application/problem+json` response
+func (r FailLeaseResponse) GetApplicationProblemJSON415() *ProblemDetails {
+	return r.ApplicationProblemJSON415
+}
+
+// GetApplicationProblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r FailLeaseResponse) GetApplicationProblemJSON422() *ProblemDetails {
+	return r.ApplicationProblemJSON422
+}
+
+// GetApplicationProblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r FailLeaseResponse) GetApplicationProblemJSON500() *ProblemDetails {
+	return r.ApplicationProblemJSON500
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r FailLeaseResponse) GetApplicationProblemJSON503() *ProblemDetails {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r FailLeaseResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r FailLeaseResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r FailLeaseResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r FailLeaseResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// HeartbeatLeaseResponse503Headers the declared response headers of an HTTP 503 response for HeartbeatLease
+type HeartbeatLeaseResponse503Headers struct {
+	RetryAfter int
+}
+
+type HeartbeatLeaseResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *HeartbeatResult
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *ProblemDetails
+	// ApplicationProblemJSON410 the response for an HTTP 410 `application/problem+json` response
+	ApplicationProblemJSON410 *ProblemDetails
+	// ApplicationProblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationProblemJSON422 *ProblemDetails
+	// ApplicationProblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationProblemJSON500 *ProblemDetails
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *ProblemDetails
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *HeartbeatLeaseResponse503Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r HeartbeatLeaseResponse) GetJSON200() *HeartbeatResult {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r HeartbeatLeaseResponse) GetApplicationProblemJSON404() *ProblemDetails {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON410 returns the response for an HTTP 410 `application/problem+json` response
+func (r HeartbeatLeaseResponse) GetApplicationProblemJSON410() *ProblemDetails {
+	return r.ApplicationProblemJSON410
+}
+
+// GetApplicationProblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r HeartbeatLeaseResponse) GetApplicationProblemJSON422() *ProblemDetails {
+	return r.ApplicationProblemJSON422
+}
+
+// GetApplicationProblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r HeartbeatLeaseResponse) GetApplicationProblemJSON500() *ProblemDetails {
+	return r.ApplicationProblemJSON500
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r HeartbeatLeaseResponse) GetApplicationProblemJSON503() *ProblemDetails {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r HeartbeatLeaseResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r HeartbeatLeaseResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r HeartbeatLeaseResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r HeartbeatLeaseResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ReleaseLeaseResponse503Headers the declared response headers of an HTTP 503 response for ReleaseLease
+type ReleaseLeaseResponse503Headers struct {
+	RetryAfter int
+}
+
+type ReleaseLeaseResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *LeaseEnd
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *ProblemDetails
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *ProblemDetails
+	// ApplicationProblemJSON408 the response for an HTTP 408 `application/problem+json` response
+	ApplicationProblemJSON408 *ProblemDetails
+	// ApplicationProblemJSON410 the response for an HTTP 410 `application/problem+json` response
+	ApplicationProblemJSON410 *ProblemDetails
+	// ApplicationProblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationProblemJSON413 *ProblemDetails
+	// ApplicationProblemJSON415 the response for an HTTP 415 `application/problem+json` response
+	ApplicationProblemJSON415 *ProblemDetails
+	// ApplicationProblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationProblemJSON422 *ProblemDetails
+	// ApplicationProblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationProblemJSON500 *ProblemDetails
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *ProblemDetails
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *ReleaseLeaseResponse503Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ReleaseLeaseResponse) GetJSON200() *LeaseEnd {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r ReleaseLeaseResponse) GetApplicationProblemJSON400() *ProblemDetails {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r ReleaseLeaseResponse) GetApplicationProblemJSON404() *ProblemDetails {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON408 returns the response for an HTTP 408 `application/problem+json` response
+func (r ReleaseLeaseResponse) GetApplicationProblemJSON408() *ProblemDetails {
+	return r.ApplicationProblemJSON408
+}
+
+// GetApplicationProblemJSON410 returns the response for an HTTP 410 `application/problem+json` response
+func (r ReleaseLeaseResponse) GetApplicationProblemJSON410() *ProblemDetails {
+	return r.ApplicationProblemJSON410
+}
+
+// GetApplicationProblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r ReleaseLeaseResponse) GetApplicationProblemJSON413() *ProblemDetails {
+	return r.ApplicationProblemJSON413
+}
+
+// GetApplicationProblemJSON415 returns the response for an HTTP 415 `application/problem+json` response
+func (r ReleaseLeaseResponse) GetApplicationProblemJSON415() *ProblemDetails {
+	return r.ApplicationProblemJSON415
+}
+
+// GetApplicationProblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r ReleaseLeaseResponse) GetApplicationProblemJSON422() *ProblemDetails {
+	return r.ApplicationProblemJSON422
+}
+
+// GetApplicationProblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r ReleaseLeaseResponse) GetApplicationProblemJSON500() *ProblemDetails {
+	return r.ApplicationProblemJSON500
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r ReleaseLeaseResponse) GetApplicationProblemJSON503() *ProblemDetails {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r ReleaseLeaseResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ReleaseLeaseResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ReleaseLeaseResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ReleaseLeaseResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// HeartbeatLeasesResponse503Headers the declared response headers of an HTTP 503 response for HeartbeatLeases
+type HeartbeatLeasesResponse503Headers struct {
+	RetryAfter int
+}
+
+type HeartbeatLeasesResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *HeartbeatResults
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *ProblemDetails
+	// ApplicationProblemJSON408 the response for an HTTP 408 `application/problem+json` response
+	ApplicationProblemJSON408 *ProblemDetails
+	// ApplicationProblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationProblemJSON413 *ProblemDetails
+	// ApplicationProblemJSON415 the response for an HTTP 415 `application/problem+json` response
+	ApplicationProblemJSON415 *ProblemDetails
+	// ApplicationProblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationProblemJSON422 *ProblemDetails
+	// ApplicationProblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationProblemJSON500 *ProblemDetails
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *ProblemDetails
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *HeartbeatLeasesResponse503Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r HeartbeatLeasesResponse) GetJSON200() *HeartbeatResults {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r HeartbeatLeasesResponse) GetApplicationProblemJSON400() *ProblemDetails {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON408 returns the response for an HTTP 408 `application/problem+json` response
+func (r HeartbeatLeasesResponse) GetApplicationProblemJSON408() *ProblemDetails {
+	return r.ApplicationProblemJSON408
+}
+
+// GetApplicationProblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r HeartbeatLeasesResponse) GetApplicationProblemJSON413() *ProblemDetails {
+	return r.ApplicationProblemJSON413
+}
+
+// GetApplicationProblemJSON415 returns the response for an HTTP 415 `application/problem+json` response
+func (r HeartbeatLeasesResponse) GetApplicationProblemJSON415() *ProblemDetails {
+	return r.ApplicationProblemJSON415
+}
+
+// GetApplicationProblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r HeartbeatLeasesResponse) GetApplicationProblemJSON422() *ProblemDetails {
+	return r.ApplicationProblemJSON422
+}
+
+// GetApplicationProblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r HeartbeatLeasesResponse) GetApplicationProblemJSON500() *ProblemDetails {
+	return r.ApplicationProblemJSON500
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r HeartbeatLeasesResponse) GetApplicationProblemJSON503() *ProblemDetails {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r HeartbeatLeasesResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r HeartbeatLeasesResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r HeartbeatLeasesResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r HeartbeatLeasesResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // ReadMailboxResponse503Headers the declared response headers of an HTTP 503 response for ReadMailbox
 type ReadMailboxResponse503Headers struct {
 	RetryAfter int
@@ -11221,6 +12755,193 @@ func (r ChangePoolResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r ChangePoolResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ListLeasesResponse503Headers the declared response headers of an HTTP 503 response for ListLeases
+type ListLeasesResponse503Headers struct {
+	RetryAfter int
+}
+
+type ListLeasesResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *LeasePage
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *ProblemDetails
+	// ApplicationProblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationProblemJSON422 *ProblemDetails
+	// ApplicationProblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationProblemJSON500 *ProblemDetails
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *ProblemDetails
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *ListLeasesResponse503Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListLeasesResponse) GetJSON200() *LeasePage {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r ListLeasesResponse) GetApplicationProblemJSON404() *ProblemDetails {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r ListLeasesResponse) GetApplicationProblemJSON422() *ProblemDetails {
+	return r.ApplicationProblemJSON422
+}
+
+// GetApplicationProblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r ListLeasesResponse) GetApplicationProblemJSON500() *ProblemDetails {
+	return r.ApplicationProblemJSON500
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r ListLeasesResponse) GetApplicationProblemJSON503() *ProblemDetails {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r ListLeasesResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListLeasesResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListLeasesResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListLeasesResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// LeaseTasksResponse503Headers the declared response headers of an HTTP 503 response for LeaseTasks
+type LeaseTasksResponse503Headers struct {
+	RetryAfter int
+}
+
+type LeaseTasksResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *LeasedTasks
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *ProblemDetails
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *ProblemDetails
+	// ApplicationProblemJSON408 the response for an HTTP 408 `application/problem+json` response
+	ApplicationProblemJSON408 *ProblemDetails
+	// ApplicationProblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationProblemJSON409 *ProblemDetails
+	// ApplicationProblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationProblemJSON413 *ProblemDetails
+	// ApplicationProblemJSON415 the response for an HTTP 415 `application/problem+json` response
+	ApplicationProblemJSON415 *ProblemDetails
+	// ApplicationProblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationProblemJSON422 *ProblemDetails
+	// ApplicationProblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationProblemJSON500 *ProblemDetails
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *ProblemDetails
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *LeaseTasksResponse503Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r LeaseTasksResponse) GetJSON200() *LeasedTasks {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r LeaseTasksResponse) GetApplicationProblemJSON400() *ProblemDetails {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r LeaseTasksResponse) GetApplicationProblemJSON404() *ProblemDetails {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON408 returns the response for an HTTP 408 `application/problem+json` response
+func (r LeaseTasksResponse) GetApplicationProblemJSON408() *ProblemDetails {
+	return r.ApplicationProblemJSON408
+}
+
+// GetApplicationProblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r LeaseTasksResponse) GetApplicationProblemJSON409() *ProblemDetails {
+	return r.ApplicationProblemJSON409
+}
+
+// GetApplicationProblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r LeaseTasksResponse) GetApplicationProblemJSON413() *ProblemDetails {
+	return r.ApplicationProblemJSON413
+}
+
+// GetApplicationProblemJSON415 returns the response for an HTTP 415 `application/problem+json` response
+func (r LeaseTasksResponse) GetApplicationProblemJSON415() *ProblemDetails {
+	return r.ApplicationProblemJSON415
+}
+
+// GetApplicationProblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r LeaseTasksResponse) GetApplicationProblemJSON422() *ProblemDetails {
+	return r.ApplicationProblemJSON422
+}
+
+// GetApplicationProblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r LeaseTasksResponse) GetApplicationProblemJSON500() *ProblemDetails {
+	return r.ApplicationProblemJSON500
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r LeaseTasksResponse) GetApplicationProblemJSON503() *ProblemDetails {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r LeaseTasksResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r LeaseTasksResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r LeaseTasksResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r LeaseTasksResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -14408,6 +16129,141 @@ func (c *ClientWithResponses) HealthWithResponse(ctx context.Context, reqEditors
 	return ParseHealthResponse(rsp)
 }
 
+// CompleteLeaseWithBodyWithResponse Complete a leased task
+//
+// The same again is answered the same, so that a worker that did not hear the answer may ask once more. `410 lease_lost`: the attempt has ended otherwise, and the result was refused (the audit trail says so). `413`: the result is too big, and the lease goes on.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /leases/{leaseId}/complete (the `CompleteLease` operationId).
+func (c *ClientWithResponses) CompleteLeaseWithBodyWithResponse(ctx context.Context, leaseID string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CompleteLeaseResponse, error) {
+	rsp, err := c.CompleteLeaseWithBody(ctx, leaseID, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCompleteLeaseResponse(rsp)
+}
+
+// CompleteLeaseWithResponse Complete a leased task
+//
+// The same again is answered the same, so that a worker that did not hear the answer may ask once more. `410 lease_lost`: the attempt has ended otherwise, and the result was refused (the audit trail says so). `413`: the result is too big, and the lease goes on.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /leases/{leaseId}/complete (the `CompleteLease` operationId).
+func (c *ClientWithResponses) CompleteLeaseWithResponse(ctx context.Context, leaseID string, body CompleteLeaseJSONRequestBody, reqEditors ...RequestEditorFn) (*CompleteLeaseResponse, error) {
+	rsp, err := c.CompleteLease(ctx, leaseID, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCompleteLeaseResponse(rsp)
+}
+
+// FailLeaseWithBodyWithResponse Fail a leased task
+//
+// Ends the attempt; with `retryable` the task is tried again after a backoff if it has attempts left. A cancelled task is not, and its reason becomes `cancelled`.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /leases/{leaseId}/fail (the `FailLease` operationId).
+func (c *ClientWithResponses) FailLeaseWithBodyWithResponse(ctx context.Context, leaseID string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*FailLeaseResponse, error) {
+	rsp, err := c.FailLeaseWithBody(ctx, leaseID, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseFailLeaseResponse(rsp)
+}
+
+// FailLeaseWithResponse Fail a leased task
+//
+// Ends the attempt; with `retryable` the task is tried again after a backoff if it has attempts left. A cancelled task is not, and its reason becomes `cancelled`.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /leases/{leaseId}/fail (the `FailLease` operationId).
+func (c *ClientWithResponses) FailLeaseWithResponse(ctx context.Context, leaseID string, body FailLeaseJSONRequestBody, reqEditors ...RequestEditorFn) (*FailLeaseResponse, error) {
+	rsp, err := c.FailLease(ctx, leaseID, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseFailLeaseResponse(rsp)
+}
+
+// HeartbeatLeaseWithResponse Extend a lease
+//
+// The worker lives and works on: the lease lasts its `ttlSecs` from now. The answer tells whether the task was cancelled. `410 lease_lost`: somebody else may have the task; stop at once.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /leases/{leaseId}/heartbeat (the `HeartbeatLease` operationId).
+func (c *ClientWithResponses) HeartbeatLeaseWithResponse(ctx context.Context, leaseID string, reqEditors ...RequestEditorFn) (*HeartbeatLeaseResponse, error) {
+	rsp, err := c.HeartbeatLease(ctx, leaseID, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseHeartbeatLeaseResponse(rsp)
+}
+
+// ReleaseLeaseWithBodyWithResponse Give a leased task back
+//
+// For a worker that stops: the task goes back to its place in the queue, and the attempt is not held against it. A cancelled task ends instead.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /leases/{leaseId}/release (the `ReleaseLease` operationId).
+func (c *ClientWithResponses) ReleaseLeaseWithBodyWithResponse(ctx context.Context, leaseID string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ReleaseLeaseResponse, error) {
+	rsp, err := c.ReleaseLeaseWithBody(ctx, leaseID, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseReleaseLeaseResponse(rsp)
+}
+
+// ReleaseLeaseWithResponse Give a leased task back
+//
+// For a worker that stops: the task goes back to its place in the queue, and the attempt is not held against it. A cancelled task ends instead.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /leases/{leaseId}/release (the `ReleaseLease` operationId).
+func (c *ClientWithResponses) ReleaseLeaseWithResponse(ctx context.Context, leaseID string, body ReleaseLeaseJSONRequestBody, reqEditors ...RequestEditorFn) (*ReleaseLeaseResponse, error) {
+	rsp, err := c.ReleaseLease(ctx, leaseID, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseReleaseLeaseResponse(rsp)
+}
+
+// HeartbeatLeasesWithBodyWithResponse Extend up to 1,000 leases
+//
+// One result a lease, in order; a lost one says so and keeps nobody else from being extended.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /leases:heartbeat (the `HeartbeatLeases` operationId).
+func (c *ClientWithResponses) HeartbeatLeasesWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*HeartbeatLeasesResponse, error) {
+	rsp, err := c.HeartbeatLeasesWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseHeartbeatLeasesResponse(rsp)
+}
+
+// HeartbeatLeasesWithResponse Extend up to 1,000 leases
+//
+// One result a lease, in order; a lost one says so and keeps nobody else from being extended.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /leases:heartbeat (the `HeartbeatLeases` operationId).
+func (c *ClientWithResponses) HeartbeatLeasesWithResponse(ctx context.Context, body HeartbeatLeasesJSONRequestBody, reqEditors ...RequestEditorFn) (*HeartbeatLeasesResponse, error) {
+	rsp, err := c.HeartbeatLeases(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseHeartbeatLeasesResponse(rsp)
+}
+
 // ReadMailboxWithResponse Read a mailbox
 //
 // Outcomes of tasks with this mailbox key, oldest first, from every pool and backend. A message posted is in every later read: no cursor ever passes over one that is still being written. An empty mailbox is `200` with no messages.
@@ -14526,6 +16382,51 @@ func (c *ClientWithResponses) ChangePoolWithResponse(ctx context.Context, poolID
 		return nil, err
 	}
 	return ParseChangePoolResponse(rsp)
+}
+
+// ListLeasesWithResponse List leases
+//
+// For operators: which remote worker holds what, and until when.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /pools/{poolId}/leases (the `ListLeases` operationId).
+func (c *ClientWithResponses) ListLeasesWithResponse(ctx context.Context, poolID string, params *ListLeasesParams, reqEditors ...RequestEditorFn) (*ListLeasesResponse, error) {
+	rsp, err := c.ListLeases(ctx, poolID, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListLeasesResponse(rsp)
+}
+
+// LeaseTasksWithBodyWithResponse Lease tasks
+//
+// Starts the next tasks of a `web` pool for the worker that asks, in the pool's order: the lease is the start, so units are held only by work that somebody has. The answer waits until there is a task, at most `waitSecs`, and may be empty. Each lease lasts `ttlSecs` and has to be extended by heartbeats. `409 pool_not_web`: the pool's tasks are not leased.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /pools/{poolId}/leases (the `LeaseTasks` operationId).
+func (c *ClientWithResponses) LeaseTasksWithBodyWithResponse(ctx context.Context, poolID string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*LeaseTasksResponse, error) {
+	rsp, err := c.LeaseTasksWithBody(ctx, poolID, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseLeaseTasksResponse(rsp)
+}
+
+// LeaseTasksWithResponse Lease tasks
+//
+// Starts the next tasks of a `web` pool for the worker that asks, in the pool's order: the lease is the start, so units are held only by work that somebody has. The answer waits until there is a task, at most `waitSecs`, and may be empty. Each lease lasts `ttlSecs` and has to be extended by heartbeats. `409 pool_not_web`: the pool's tasks are not leased.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /pools/{poolId}/leases (the `LeaseTasks` operationId).
+func (c *ClientWithResponses) LeaseTasksWithResponse(ctx context.Context, poolID string, body LeaseTasksJSONRequestBody, reqEditors ...RequestEditorFn) (*LeaseTasksResponse, error) {
+	rsp, err := c.LeaseTasks(ctx, poolID, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseLeaseTasksResponse(rsp)
 }
 
 // CancelTasksWithResponse Cancel every live task with a label
@@ -16652,6 +18553,474 @@ func ParseHealthResponse(rsp *http.Response) (*HealthResponse, error) {
 	return response, nil
 }
 
+// ParseCompleteLeaseResponse parses an HTTP response from a CompleteLeaseWithResponse call
+func ParseCompleteLeaseResponse(rsp *http.Response) (*CompleteLeaseResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CompleteLeaseResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest LeaseEnd
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 408:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON408 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 410:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON410 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 415:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 503:
+		var headers CompleteLeaseResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseFailLeaseResponse parses an HTTP response from a FailLeaseWithResponse call
+func ParseFailLeaseResponse(rsp *http.Response) (*FailLeaseResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &FailLeaseResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest LeaseEnd
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 408:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON408 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 410:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON410 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 415:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 503:
+		var headers FailLeaseResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseHeartbeatLeaseResponse parses an HTTP response from a HeartbeatLeaseWithResponse call
+func ParseHeartbeatLeaseResponse(rsp *http.Response) (*HeartbeatLeaseResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &HeartbeatLeaseResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest HeartbeatResult
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 410:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON410 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 503:
+		var headers HeartbeatLeaseResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseReleaseLeaseResponse parses an HTTP response from a ReleaseLeaseWithResponse call
+func ParseReleaseLeaseResponse(rsp *http.Response) (*ReleaseLeaseResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ReleaseLeaseResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest LeaseEnd
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 408:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON408 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 410:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON410 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 415:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 503:
+		var headers ReleaseLeaseResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseHeartbeatLeasesResponse parses an HTTP response from a HeartbeatLeasesWithResponse call
+func ParseHeartbeatLeasesResponse(rsp *http.Response) (*HeartbeatLeasesResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &HeartbeatLeasesResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest HeartbeatResults
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 408:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON408 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 415:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 503:
+		var headers HeartbeatLeasesResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
 // ParseReadMailboxResponse parses an HTTP response from a ReadMailboxWithResponse call
 func ParseReadMailboxResponse(rsp *http.Response) (*ReadMailboxResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -17055,6 +19424,175 @@ func ParseChangePoolResponse(rsp *http.Response) (*ChangePoolResponse, error) {
 	switch {
 	case rsp.StatusCode == 503:
 		var headers ChangePoolResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseListLeasesResponse parses an HTTP response from a ListLeasesWithResponse call
+func ParseListLeasesResponse(rsp *http.Response) (*ListLeasesResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListLeasesResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest LeasePage
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 503:
+		var headers ListLeasesResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseLeaseTasksResponse parses an HTTP response from a LeaseTasksWithResponse call
+func ParseLeaseTasksResponse(rsp *http.Response) (*LeaseTasksResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &LeaseTasksResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest LeasedTasks
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 408:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON408 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 415:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 503:
+		var headers LeaseTasksResponse503Headers
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value int
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {

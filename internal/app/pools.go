@@ -31,7 +31,7 @@ func newRegistry(cfg *config.Config, own *workers.Registry) (*workers.Registry, 
 				faults = append(faults, fmt.Errorf("pools[%d].executors.%s: %w", i, name, err))
 			}
 		}
-		if len(registry.Names(pool.PoolID)) == 0 {
+		if pool.RuntimeAdapter != string(domain.RuntimeWeb) && len(registry.Names(pool.PoolID)) == 0 {
 			faults = append(faults, fmt.Errorf("pools[%d].executors: pool %q has no executor: configure one, or register one in the program", i, pool.PoolID))
 		}
 	}
@@ -54,7 +54,9 @@ func wantedPools(cfg *config.Config, registry *workers.Registry) []domain.Pool {
 	pools := make([]domain.Pool, len(cfg.Pools))
 	for i := range cfg.Pools {
 		pools[i] = cfg.Pools[i].Domain()
-		pools[i].Executors = registry.Names(cfg.Pools[i].PoolID)
+		if pools[i].Runtime != domain.RuntimeWeb { // there every name is taken: the remote workers know what it means
+			pools[i].Executors = registry.Names(cfg.Pools[i].PoolID)
+		}
 	}
 	return pools
 }

@@ -70,7 +70,7 @@ func Serve(ctx context.Context, cfg *config.Config, opts Options) (err error) {
 		}
 		edge := &service{
 			scheduler: p.scheduler, stores: p.backends.stores, homes: p.homes, parking: garage, feeds: feeds, limits: p.cfg.Limits,
-			now: now, log: p.log, stop: ctx.Done(),
+			now: now, log: p.log, metrics: p.metrics, stop: ctx.Done(),
 		}
 		down := p.listen(ctx, listener, edge)
 		opts.Ready(Running{Addr: listener.Addr().String(), Pools: poolIDs(wanted), Service: edge})

@@ -12,6 +12,7 @@ import (
 	"github.com/parkinglot/parkinglot/internal/domain"
 	"github.com/parkinglot/parkinglot/internal/scheduler"
 	"github.com/parkinglot/parkinglot/internal/store"
+	"github.com/parkinglot/parkinglot/internal/telemetry"
 )
 
 // service is the API's view of the program: decisions go through the scheduler,
@@ -26,6 +27,7 @@ type service struct {
 	limits    config.Limits
 	now       func() time.Time
 	log       *slog.Logger
+	metrics   *telemetry.Metrics
 	// stop is closed when the process begins to stop: waits end, and nothing new is taken.
 	stop <-chan struct{}
 }

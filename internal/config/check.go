@@ -79,7 +79,9 @@ func (c *checker) runtime(path string, pool *Pool) {
 	at := c.at(path, "runtime_adapter")
 	switch domain.Runtime(pool.RuntimeAdapter) {
 	case domain.RuntimeWeb:
-		c.faultf(at, pool.RuntimeAdapter, "web is not available in this version: use native or worker")
+		if len(pool.Executors) > 0 {
+			c.faultf(join(path, "executors"), nil, "does not belong to a pool whose runtime_adapter is web: what a task's executor names is up to its remote workers")
+		}
 	case domain.RuntimeWorker:
 		if pool.QueueBackend != string(domain.BackendPostgres) && !c.bad(c.at(path, "queue_backend")) {
 			c.faultf(at, pool.RuntimeAdapter, "worker needs queue_backend postgres, not %s: its jobs are handed out by River, which lives in Postgres", pool.QueueBackend)

@@ -50,7 +50,7 @@ type Policy struct {
 	DefaultTimeoutSecs int64  `key:"default_timeout_secs" doc:"Timeout of one attempt, for tasks that set none." min:"1" max:"604800"`
 	QueueBackend       string `key:"queue_backend"        doc:"Where the pool's queue and audit trail live." enum:"memory|file|postgres"`
 	MailboxBackend     string `key:"mailbox_backend"      doc:"Where outcomes are left." enum:"memory|file|postgres"`
-	RuntimeAdapter     string `key:"runtime_adapter"      doc:"How a started task reaches its executor: native runs it in the serving process, worker in any work process (postgres only)." enum:"native|worker|web"`
+	RuntimeAdapter     string `key:"runtime_adapter"      doc:"How a started task reaches its executor: native runs it in the serving process, worker in any work process (postgres only), web leases it to remote workers over HTTP." enum:"native|worker|web"`
 	PriorityPolicy     string `key:"priority_policy"      doc:"The order of the queue." enum:"fifo|priority|fair|deadline"`
 	ResourceKind       string `key:"resource_kind"        doc:"What units count, for tasks that do not say." enum:"cpu|gpuVram|io|mixed"`
 	MaxOvertakes       int64  `key:"max_overtakes"        doc:"How often a waiting task that does not fit may be overtaken by smaller ones. 0: strictly in order." min:"0" max:"1000000"`
@@ -94,6 +94,8 @@ type Limits struct {
 	MaxWaitSecs       int64 `key:"max_wait_secs"      doc:"Longest time a read waits for news (the wait parameter)." min:"1" max:"300"`
 	HeartbeatMS       int64 `key:"heartbeat_ms"       doc:"How often a process says that it is alive." min:"50" max:"600000"`
 	WorkerTTLMS       int64 `key:"worker_ttl_ms"      doc:"Silence after which a process counts as dead and its tasks as lost." min:"150" max:"3600000"`
+	LeaseTTLMS        int64 `key:"lease_ttl_ms"       doc:"Silence after which a remote worker of a web pool loses a task, where its lease request names no ttlSecs." min:"200" max:"3600000"`
+	MaxLeaseTTLMS     int64 `key:"max_lease_ttl_ms"   doc:"Longest ttlSecs that a lease request may name." min:"1000" max:"86400000"`
 	SafetyPollMS      int64 `key:"safety_poll_ms"     doc:"How often a pool is looked at when no wake-up came." min:"50" max:"600000"`
 	ReconcileSecs     int64 `key:"reconcile_secs"     doc:"How often counters are compared with the rows they count." min:"1" max:"86400"`
 	GraceSecs         int64 `key:"grace_secs"         doc:"Time that running tasks get to end when the process is asked to stop." min:"0" max:"86400"`
@@ -118,7 +120,7 @@ func builtIn() *Config {
 		},
 		Limits: Limits{
 			MaxPayloadBytes: 1 << 20, MaxResultBytes: 1 << 20, MaxWaitSecs: 60,
-			HeartbeatMS: 2000, WorkerTTLMS: 6000, SafetyPollMS: 1000, ReconcileSecs: 30,
+			HeartbeatMS: 2000, WorkerTTLMS: 6000, LeaseTTLMS: 7000, MaxLeaseTTLMS: 600_000, SafetyPollMS: 1000, ReconcileSecs: 30,
 			GraceSecs: 30, WorkerConcurrency: 100,
 		},
 		Retention: Retention{TurnRows: 10_000},
@@ -138,6 +140,12 @@ func (l Limits) Heartbeat() time.Duration { return millis(l.HeartbeatMS) }
 
 // WorkerTTL returns the silence after which a process counts as dead.
 func (l Limits) WorkerTTL() time.Duration { return millis(l.WorkerTTLMS) }
+
+// LeaseTTL returns the silence after which a remote worker loses a task.
+func (l Limits) LeaseTTL() time.Duration { return millis(l.LeaseTTLMS) }
+
+// MaxLeaseTTL returns the longest TTL that a lease request may name.
+func (l Limits) MaxLeaseTTL() time.Duration { return millis(l.MaxLeaseTTLMS) }
 
 // SafetyPoll returns how often a pool is looked at when no wake-up came.
 func (l Limits) SafetyPoll() time.Duration { return millis(l.SafetyPollMS) }

@@ -32,7 +32,7 @@ func TestEveryFaultAtOnce(t *testing.T) {
 			{"pool_id": "a", "max_units": "eight", "maxQueueDepth": 3},
 			{"pool_id": "b c", "max_units": 5, "default_timeout_secs": 0, "priority_policy": "lifo"},
 			{"pool_id": "w", "max_units": 5, "runtime_adapter": "worker", "tenants": {"x": {"max_units": 6}}},
-			{"pool_id": "v", "max_units": 5, "runtime_adapter": "web"},
+			{"pool_id": "v", "max_units": 5, "runtime_adapter": "web", "executors": {"e": {"type": "sleep"}}},
 			{"max_units": 1, "executors": {"one": {"type": "ftp"}, "two": {"type": "http"}, "three": {"type": "command", "argv": []},
 			                               "four": {"type": "sleep", "url": "http://x"}, "f/ve": {"type": "sleep"}}},
 			"pool"
@@ -55,7 +55,7 @@ func TestEveryFaultAtOnce(t *testing.T) {
 		"pools[2].priority_policy":      `must be one of fifo, priority, fair, deadline, not "lifo"`,
 		"pools[3].runtime_adapter":      "worker needs queue_backend postgres, not file: its jobs are handed out by River, which lives in Postgres",
 		"pools[3].tenants.x.max_units":  "must be at most the pool's max_units (5), not 6",
-		"pools[4].runtime_adapter":      "web is not available in this version: use native or worker",
+		"pools[4].executors":            "does not belong to a pool whose runtime_adapter is web: what a task's executor names is up to its remote workers",
 		"pools[5].pool_id":              "is missing",
 		"pools[5].executors.one.type":   `must be one of http, command, sleep, not "ftp"`,
 		"pools[5].executors.two.url":    "is missing: an http executor needs one",

@@ -28,6 +28,7 @@ const (
 	ReasonResultTooLarge   ReasonCode = "result_too_large"
 	ReasonResultInvalid    ReasonCode = "result_invalid"
 	ReasonWorkerLost       ReasonCode = "worker_lost"
+	ReasonReleased         ReasonCode = "released" // its remote worker gave the attempt back
 	ReasonForced           ReasonCode = "forced"
 	ReasonNeverFits        ReasonCode = "never_fits"  // the pool shrank below the task's units while it waited
 	ReasonLateResult       ReasonCode = "late_result" // of a refused event: the attempt had ended before

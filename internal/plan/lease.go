@@ -58,13 +58,27 @@ func (t *turn) openLeases() {
 // unwanted reports whether nothing may start because nobody asks for it.
 func (t *turn) unwanted() bool { return t.pool.Runtime == domain.RuntimeWeb && t.room <= 0 }
 
-// lend gives the attempt that is about to start to the first lessee with room, and
-// returns its holder. The lease ends with the task's timeout at the latest.
-func (t *turn) lend(task *domain.Task) domain.WorkerID {
+// nextLessee is the first with room. There is one, or nothing may start.
+func (t *turn) nextLessee() int {
 	at := 0
 	for len(t.lent[at].Leases) >= t.req.Lessees[at].Tasks {
-		at++ // room is left, so that there is one
+		at++
 	}
+	return at
+}
+
+// lesseeName is who the trail says the next attempt starts for; empty in other pools.
+func (t *turn) lesseeName() string {
+	if t.pool.Runtime != domain.RuntimeWeb {
+		return ""
+	}
+	return string(domain.LeaseHolder(t.req.Lessees[t.nextLessee()].Worker))
+}
+
+// lend gives the attempt that is about to start to the next lessee, and returns its
+// holder. The lease ends with the task's timeout at the latest.
+func (t *turn) lend(task *domain.Task) domain.WorkerID {
+	at := t.nextLessee()
 	lessee, lent := &t.req.Lessees[at], &t.lent[at]
 	timeout := t.now.Add(task.Timeout)
 	lease := domain.Lease{

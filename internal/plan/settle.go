@@ -51,7 +51,7 @@ func (t *turn) settle(s *Settle) Answer {
 func (t *turn) fail(r *row, s *Settle) {
 	reason := failure(s)
 	switch {
-	case s.Retryable && r.t.CancelAsked != nil:
+	case (s.Retryable || s.Lease != "") && r.t.CancelAsked != nil:
 		t.end(r, domain.EventFail, domain.StatusFailed, cancelled(s.Reason))
 	case s.Retryable && t.mayRetry(r.t):
 		t.retry(r, domain.EventRetry, reason)
@@ -184,7 +184,7 @@ func repeats(t *domain.Task, s *Settle) bool {
 	}
 	code := t.Reason.Code
 	if t.Status == domain.StatusFailed && code == domain.ReasonCancelled {
-		return s.Verdict == VerdictCancelled || s.Verdict == VerdictHandBack || s.Verdict == VerdictFailed && s.Retryable
+		return s.Verdict == VerdictCancelled || s.Verdict == VerdictHandBack || s.Verdict == VerdictFailed && (s.Retryable || s.Lease != "")
 	}
 	switch s.Verdict {
 	case VerdictCompleted:

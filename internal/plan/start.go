@@ -151,7 +151,7 @@ func (t *turn) run(r *row) {
 		r.arriving = false
 		t.charge(r.t)
 	}
-	t.move(r, record{kind: domain.EventStart}, func(task *domain.Task) {
+	t.move(r, record{kind: domain.EventStart, actor: t.lesseeName()}, func(task *domain.Task) {
 		task.Status, task.Reason, task.StartedAt, task.NotBefore = domain.StatusRunning, domain.Reason{}, t.at, nil
 		task.Attempt++
 		task.MaxAttempts = max(task.MaxAttempts, task.Attempt)

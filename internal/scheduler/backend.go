@@ -56,7 +56,7 @@ func newBackend(s *Scheduler, name domain.Backend, st store.Store) *backend {
 
 // helpers returns what runs beside the loops until ctx ends.
 func (b *backend) helpers() []func(context.Context) {
-	all := []func(context.Context){b.beat, b.guard, b.reap, b.checks.run, b.sweep}
+	all := []func(context.Context){b.beat, b.guard, b.reap, b.expireLeases, b.checks.run, b.sweep}
 	if len(b.s.backends) > 1 {
 		all = append(all, b.outbox.run)
 	}

@@ -13,6 +13,9 @@ import (
 // that the cause is not in the pool's state.
 func (l *loop) bisect(t *turn, cause error) pause {
 	rs := t.batch.requests()
+	if len(rs) > 0 {
+		l.unlend(t.batch)
+	}
 	switch {
 	case l.blamed != nil:
 		return l.acquit(t, cause)

@@ -17,6 +17,7 @@ func (l *loop) committed(t *turn) {
 	l.start(t)
 	l.s.stop(d.Stopping)
 	t.batch.answer(&d.Answers)
+	l.inbox.lent(t.batch.lessees, d.Answers.Lessees)
 	if len(d.Ended) > 0 || len(d.Messages) > 0 {
 		l.s.watchers.ended(l.pool, d.Ended)
 	}
@@ -108,7 +109,7 @@ func (l *loop) hints(t *turn) store.Wake {
 		return w
 	}
 	w.Turn = earlier(d.Counters.NextDueAt, t.before.NextDueAt) ||
-		t.batch.reqs.NoStart && d.Counters.Queued > 0
+		d.Counters.Queued > 0 && (t.batch.reqs.NoStart || l.unwanted(t))
 	for i := range d.Stopping {
 		if d.Stopping[i].Holder != t.worker {
 			w.Stop = true
@@ -116,6 +117,12 @@ func (l *loop) hints(t *turn) store.Wake {
 		}
 	}
 	return w
+}
+
+// unwanted reports whether tasks of a web pool could start and nobody here waits for
+// them: somebody may elsewhere.
+func (l *loop) unwanted(t *turn) bool {
+	return t.pool.Runtime == domain.RuntimeWeb && t.decisions.Counters.ActiveUnits < t.pool.MaxUnits && !l.inbox.wanted()
 }
 
 // earlier reports whether a timer moved to an earlier time.
@@ -145,6 +152,7 @@ func (l *loop) resolve(ctx context.Context) pause {
 					r.fail(refusal)
 				}
 			}
+			t.batch.dismiss(refusal)
 		}
 		return pause{d: l.retry.NextBackOff(), deaf: true}
 	}

@@ -16,6 +16,7 @@ type inbox struct {
 	mu       sync.Mutex
 	gives    []*request
 	asks     []*request
+	lessees  []*lessee     // in the order of arrival
 	bytes    int           // of asks
 	look     bool          // take a turn even with nothing to decide
 	refusal  *domain.Error // not nil: the backend does not answer, asks are refused at once
@@ -92,6 +93,7 @@ func (b *inbox) fill(to *batch) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 
+	b.lend(to)
 	var bytes int
 	if b.gives, _ = move(b.gives, to); len(b.gives) > 0 {
 		return
@@ -141,6 +143,7 @@ func (b *inbox) refuse(err *domain.Error) []*request {
 	if err == nil {
 		return nil
 	}
+	b.dismiss(err)
 	return b.takeAsks()
 }
 
@@ -150,9 +153,18 @@ func (b *inbox) close() []*request {
 	defer b.mu.Unlock()
 
 	b.closed = true
+	b.dismiss(errStopping())
 	rs := slices.Concat(b.gives, b.takeAsks())
 	b.gives = nil
 	return rs
+}
+
+// dismiss ends the wait of all lessees.
+func (b *inbox) dismiss(err *domain.Error) {
+	for _, w := range b.lessees {
+		w.fail(err)
+	}
+	b.lessees = nil
 }
 
 func (b *inbox) takeAsks() []*request {

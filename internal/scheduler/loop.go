@@ -170,6 +170,7 @@ func (l *loop) stop() {
 	}
 	if l.unresolved != nil {
 		left = append(left, l.unresolved.batch.requests()...)
+		l.unresolved.batch.dismiss(errStopping())
 	}
 	for _, r := range left {
 		r.fail(errStopping())
@@ -234,6 +235,7 @@ func (l *loop) succeeded() {
 
 // putBack returns a batch to where it came from.
 func (l *loop) putBack(b *batch) {
+	l.unlend(b)
 	rs := b.requests()
 	if len(rs) == 0 {
 		return

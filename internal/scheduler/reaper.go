@@ -162,9 +162,6 @@ func (b *backend) loseOrphans(ctx context.Context, l *loop, lost func(domain.Tas
 
 // lose has tasks settled as lost and waits for that.
 func (l *loop) lose(ctx context.Context, tasks []domain.Task, why string) {
-	ctx, cancel := context.WithTimeout(ctx, lostTimeout)
-	defer cancel()
-
 	bodies := make([]any, len(tasks))
 	for i := range tasks {
 		bodies[i] = plan.Lost{
@@ -173,7 +170,15 @@ func (l *loop) lose(ctx context.Context, tasks []domain.Task, why string) {
 			Reason: domain.Reason{Code: domain.ReasonWorkerLost, Message: why},
 		}
 	}
-	if _, err := l.s.ask(ctx, l.pool, bodies...); err != nil {
-		l.log.Warn("lost tasks are not settled yet", "tasks", len(tasks), "error", err)
+	l.loseAll(ctx, bodies)
+}
+
+// loseAll has losses decided and waits for that.
+func (l *loop) loseAll(ctx context.Context, losts []any) {
+	ctx, cancel := context.WithTimeout(ctx, lostTimeout)
+	defer cancel()
+
+	if _, err := l.s.ask(ctx, l.pool, losts...); err != nil {
+		l.log.Warn("lost tasks are not settled yet", "tasks", len(losts), "error", err)
 	}
 }

@@ -88,6 +88,8 @@ type batch struct {
 	reqs  plan.Requests
 	by    [6][]*request // in the order of the fields of plan.Requests
 	bytes int
+	// lessees come along; they are in no part of a refused batch.
+	lessees []*lessee
 	// alone marks a part of a batch that the backend refused: it is not mixed with others.
 	alone bool
 }

@@ -32,6 +32,7 @@ func (l *loop) guarded(t *turn, cause error) pause {
 		l.putBack(b)
 		return pause{d: min(guardFirst<<min(l.guards, 16), guardMost), deaf: true}
 	}
+	l.unlend(b)
 	if len(rs) == 1 {
 		l.shelve(rs[0], cause)
 		return pause{}

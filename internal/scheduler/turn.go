@@ -157,6 +157,7 @@ func (l *loop) noPool(b *batch) pause {
 	for _, r := range b.requests() {
 		r.fail(errUnknownPool(l.pool))
 	}
+	b.dismiss(errUnknownPool(l.pool))
 	l.succeeded()
 	l.due = time.Time{}
 	if l.inbox.waiting() {

@@ -41,6 +41,10 @@ type Metrics struct {
 	following    *prometheus.GaugeVec
 	delivered    *prometheus.CounterVec
 	caughtUp     *prometheus.CounterVec
+	losses       *prometheus.CounterVec
+	leases       *prometheus.CounterVec
+	leasesEnded  *prometheus.CounterVec
+	heartbeats   *prometheus.CounterVec
 }
 
 var (
@@ -75,7 +79,11 @@ func NewMetrics() *Metrics {
 			fast, "pool"),
 		runSeconds: histogram("executor_seconds", "Duration of attempts, by executor and how they ended.",
 			slow, "pool", "executor", "verdict"),
-		leaking: gauge("executors_leaking", "Executors that outlive their attempts: their work is covered by no units.", "pool"),
+		leaking:     gauge("executors_leaking", "Executors that outlive their attempts: their work is covered by no units.", "pool"),
+		losses:      counter("losses_total", "Attempts lost with the process or remote worker that held them.", "pool"),
+		leases:      counter("leases_granted_total", "Leases that remote workers got on tasks of web pools.", "pool"),
+		leasesEnded: counter("leases_ended_total", "Leases that ended, however their attempts did.", "pool"),
+		heartbeats:  counter("lease_heartbeats_total", "Heartbeats of remote workers by outcome: extended or lost.", "outcome"),
 	}
 	m.following = gauge("followers", "Readers that follow a mailbox or the audit trail: streams and long polls.", "feed")
 	m.delivered = counter("followed_total", "Messages and events handed to followers.", "feed")
@@ -85,6 +93,7 @@ func NewMetrics() *Metrics {
 		m.turnSeconds, m.turnRequests, m.turnWait, m.submissions, m.starts, m.retries, m.ended,
 		m.waitSeconds, m.backendUp, m.differences, m.httpSeconds,
 		m.entrySeconds, m.runSeconds, m.leaking, m.following, m.delivered, m.caughtUp,
+		m.losses, m.leases, m.leasesEnded, m.heartbeats,
 	)
 	return m
 }
@@ -122,9 +131,17 @@ func (m *Metrics) decisions(pool string, d *plan.Decisions) {
 		}
 	}
 	for i := range d.Events {
-		if d.Events[i].Kind == domain.EventRetry {
+		switch d.Events[i].Kind {
+		case domain.EventRetry:
 			m.retries.WithLabelValues(pool).Inc()
+		case domain.EventLost:
+			m.losses.WithLabelValues(pool).Inc()
+		default:
 		}
+	}
+	if len(d.Leased)+len(d.Unleased) > 0 {
+		m.leases.WithLabelValues(pool).Add(float64(len(d.Leased)))
+		m.leasesEnded.WithLabelValues(pool).Add(float64(len(d.Unleased)))
 	}
 	for i := range d.Ended {
 		m.ended.WithLabelValues(pool, string(d.Ended[i].Status)).Inc()
@@ -141,6 +158,13 @@ func outcomeOf(a *plan.Answer) string {
 		return string(a.Task.Status)
 	}
 	return "unknown"
+}
+
+// Heartbeats counts leases that heartbeats of remote workers extended, and those they
+// found lost.
+func (m *Metrics) Heartbeats(extended, lost int) {
+	m.heartbeats.WithLabelValues("extended").Add(float64(extended))
+	m.heartbeats.WithLabelValues("lost").Add(float64(lost))
 }
 
 // BackendUp implements scheduler.Metrics.
