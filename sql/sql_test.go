@@ -25,6 +25,8 @@ INSERT INTO pl_queue_jobs (pool_id, job_id, task_id, submission, body_hash, tena
 VALUES ('llm', 1, 'runs', 1, '', 'acme', 1, 1, '', 1, 'gpuVram', 4, 'running', 1, 1, 'default', 1000, now() - interval '1 hour', now() - interval '1 hour'),
        ('llm', 2, 'waits', 1, '', 'acme', 1, 1, '', 2, 'gpuVram', 8, 'queued', 0, 1, 'default', 1000, now(), NULL),
        ('llm', 3, 'first', 1, '', 'zeta', 3, 3, '', 3, 'gpuVram', 9, 'queued', 0, 1, 'default', 1000, now(), NULL);
+INSERT INTO pl_running_jobs (pool_id, job_id) VALUES ('llm', 1);
+INSERT INTO pl_queued_jobs (pool_id, job_id, tenant, lane, priority, rank) VALUES ('llm', 2, 'acme', '', 1, 2), ('llm', 3, 'zeta', '', 3, 3);
 `
 
 // psql variables that runbook files ask for.

@@ -25,7 +25,7 @@ SELECT j.pool_id,
        (ARRAY['low', 'normal', 'high', 'critical'])[j.requested_priority + 1] AS priority,
        j.resource_units AS units, j.lane, j.rank, j.overtaken, j.attempt,
        j.created_at, now() - j.created_at AS waited, j.deadline
-FROM pl_queue_jobs AS j
+FROM pl_live_jobs AS j
 WHERE j.status = 'queued' AND j.not_before IS NULL
 ORDER BY j.pool_id, j.priority DESC, j.rank, j.job_id;
 
@@ -37,7 +37,7 @@ SELECT j.pool_id, j.task_id, j.tenant, j.resource_units AS units, j.attempt,
             ELSE '(nobody yet)' END AS holder,
        w.host, w.pid, w.heartbeat_at, w.dead_at IS NOT NULL AS holder_dead,
        j.started_at, now() - j.started_at AS running_for, j.cancel_asked_at
-FROM pl_queue_jobs AS j
+FROM pl_live_jobs AS j
 LEFT JOIN pl_workers AS w ON w.worker_id = j.holder
 WHERE j.status = 'running'
 ORDER BY j.pool_id, j.started_at;

@@ -109,9 +109,15 @@ WITH w AS (
 SELECT pl_expect((SELECT count(*) FROM w), @want::bigint, 'tasks');
 
 -- name: RelaneJobs :exec
-UPDATE pl_queue_jobs AS j SET lane = r.lane
-FROM (SELECT unnest(@tenants::text[]) AS tenant, unnest(@lanes::text[]) AS lane) AS r
-WHERE j.pool_id = @pool_id AND j.status = 'queued' AND j.tenant = r.tenant AND j.lane <> r.lane;
+WITH w AS (
+    UPDATE pl_queued_jobs AS q SET lane = r.lane
+    FROM (SELECT unnest(@tenants::text[]) AS tenant, unnest(@lanes::text[]) AS lane) AS r
+    WHERE q.pool_id = @pool_id AND q.tenant = r.tenant AND q.lane <> r.lane
+    RETURNING q.job_id, q.lane
+)
+UPDATE pl_queue_jobs AS j SET lane = w.lane
+FROM w
+WHERE j.pool_id = @pool_id AND j.job_id = w.job_id;
 
 -- name: KnownJobs :many
 -- The newest row of every task id, each with its tenant's usage (units -1: none yet), as
@@ -170,32 +176,37 @@ CROSS JOIN (
 ) AS l
 CROSS JOIN LATERAL (
     SELECT b.* FROM (
-        (SELECT q.* FROM pl_queue_jobs_light AS q
-        WHERE q.pool_id = @pool_id AND q.lane = l.lane AND q.status = 'queued' AND q.not_before IS NULL
+        (SELECT q.priority, q.rank, q.job_id FROM pl_queued_jobs AS q
+        WHERE q.pool_id = @pool_id AND q.lane = l.lane AND q.not_before IS NULL
           AND q.priority = 3 AND q.rank >= t.head_critical AND t.queued_critical > 0
         ORDER BY q.priority DESC, q.rank, q.job_id
         LIMIT current_setting('parkinglot.take')::bigint)
         UNION ALL
-        (SELECT q.* FROM pl_queue_jobs_light AS q
-        WHERE q.pool_id = @pool_id AND q.lane = l.lane AND q.status = 'queued' AND q.not_before IS NULL
+        (SELECT q.priority, q.rank, q.job_id FROM pl_queued_jobs AS q
+        WHERE q.pool_id = @pool_id AND q.lane = l.lane AND q.not_before IS NULL
           AND q.priority = 2 AND q.rank >= t.head_high AND t.queued_high > 0
         ORDER BY q.priority DESC, q.rank, q.job_id
         LIMIT current_setting('parkinglot.take')::bigint)
         UNION ALL
-        (SELECT q.* FROM pl_queue_jobs_light AS q
-        WHERE q.pool_id = @pool_id AND q.lane = l.lane AND q.status = 'queued' AND q.not_before IS NULL
+        (SELECT q.priority, q.rank, q.job_id FROM pl_queued_jobs AS q
+        WHERE q.pool_id = @pool_id AND q.lane = l.lane AND q.not_before IS NULL
           AND q.priority = 1 AND q.rank >= t.head_normal AND t.queued_normal > 0
         ORDER BY q.priority DESC, q.rank, q.job_id
         LIMIT current_setting('parkinglot.take')::bigint)
         UNION ALL
-        (SELECT q.* FROM pl_queue_jobs_light AS q
-        WHERE q.pool_id = @pool_id AND q.lane = l.lane AND q.status = 'queued' AND q.not_before IS NULL
+        (SELECT q.priority, q.rank, q.job_id FROM pl_queued_jobs AS q
+        WHERE q.pool_id = @pool_id AND q.lane = l.lane AND q.not_before IS NULL
           AND q.priority = 0 AND q.rank >= t.head_low AND t.queued_low > 0
         ORDER BY q.priority DESC, q.rank, q.job_id
         LIMIT current_setting('parkinglot.take')::bigint)
     ) AS b
     ORDER BY b.priority DESC, b.rank, b.job_id
     LIMIT current_setting('parkinglot.take')::bigint
+) AS o
+CROSS JOIN LATERAL (
+    SELECT q.* FROM pl_queue_jobs_light AS q
+    WHERE q.pool_id = @pool_id AND q.job_id = o.job_id
+    LIMIT 1
 ) AS j
 LEFT JOIN LATERAL (
     SELECT v.active_units, v.queued, v.finish_tag FROM pl_tenants AS v
@@ -203,7 +214,7 @@ LEFT JOIN LATERAL (
     ORDER BY v.turn_no DESC
     LIMIT 1
 ) AS u ON true
-ORDER BY j.priority DESC, j.rank, j.job_id;
+ORDER BY o.priority DESC, o.rank, o.job_id;
 
 -- name: UnlockedCandidates :many
 -- The same for a turn that has met a row which somebody else holds locked: those are
@@ -217,11 +228,19 @@ FROM (
     WHERE p.pool_id = @pool_id AND (c.value ->> 'max_units')::bigint > 0
 ) AS l
 CROSS JOIN LATERAL (
-    SELECT q.* FROM pl_queue_jobs_light AS q
-    WHERE q.pool_id = @pool_id AND q.lane = l.lane AND q.status = 'queued' AND q.not_before IS NULL
-    ORDER BY q.priority DESC, q.rank, q.job_id
+    SELECT f.* FROM (
+        SELECT q.priority, q.rank, q.job_id FROM pl_queued_jobs AS q
+        WHERE q.pool_id = @pool_id AND q.lane = l.lane AND q.not_before IS NULL
+        ORDER BY q.priority DESC, q.rank, q.job_id
+    ) AS o
+    CROSS JOIN LATERAL (
+        SELECT q.* FROM pl_queue_jobs_light AS q
+        WHERE q.pool_id = @pool_id AND q.job_id = o.job_id
+        LIMIT 1
+        FOR NO KEY UPDATE OF q SKIP LOCKED
+    ) AS f
+    ORDER BY o.priority DESC, o.rank, o.job_id
     LIMIT current_setting('parkinglot.take')::bigint
-    FOR NO KEY UPDATE OF q SKIP LOCKED
 ) AS j
 LEFT JOIN LATERAL (
     SELECT v.active_units, v.queued, v.finish_tag FROM pl_tenants AS v
@@ -242,11 +261,16 @@ FROM (
     LIMIT 1
 ) AS t
 CROSS JOIN LATERAL (
-    SELECT q.* FROM pl_queue_jobs_light AS q
-    WHERE q.pool_id = @pool_id AND q.status = 'queued' AND q.deadline IS NOT NULL
+    SELECT q.job_id FROM pl_queued_jobs AS q
+    WHERE q.pool_id = @pool_id AND q.deadline IS NOT NULL
       AND q.deadline >= t.next_due_at AND q.deadline <= pl_now()
     ORDER BY q.deadline
     LIMIT @max_rows
+) AS d
+CROSS JOIN LATERAL (
+    SELECT q.* FROM pl_queue_jobs_light AS q
+    WHERE q.pool_id = @pool_id AND q.job_id = d.job_id
+    LIMIT 1
 ) AS j
 LEFT JOIN LATERAL (
     SELECT v.active_units, v.queued, v.finish_tag FROM pl_tenants AS v
@@ -267,11 +291,16 @@ FROM (
     LIMIT 1
 ) AS t
 CROSS JOIN LATERAL (
-    SELECT q.* FROM pl_queue_jobs_light AS q
-    WHERE q.pool_id = @pool_id AND q.status = 'queued' AND q.not_before IS NOT NULL
+    SELECT q.job_id FROM pl_queued_jobs AS q
+    WHERE q.pool_id = @pool_id AND q.not_before IS NOT NULL
       AND q.not_before >= t.next_due_at AND q.not_before <= pl_now()
     ORDER BY q.not_before
     LIMIT @max_rows
+) AS d
+CROSS JOIN LATERAL (
+    SELECT q.* FROM pl_queue_jobs_light AS q
+    WHERE q.pool_id = @pool_id AND q.job_id = d.job_id
+    LIMIT 1
 ) AS j
 LEFT JOIN LATERAL (
     SELECT v.active_units, v.queued, v.finish_tag FROM pl_tenants AS v
@@ -339,14 +368,14 @@ WITH p AS (
            CASE o.priority WHEN 3 THEN t.head_critical WHEN 2 THEN t.head_high WHEN 1 THEN t.head_normal ELSE t.head_low END AS head,
            CASE o.priority WHEN 3 THEN 0 WHEN 2 THEN t.queued_critical WHEN 1 THEN t.queued_critical + t.queued_high
                            ELSE t.queued - t.queued_low END AS above
-    FROM pl_queue_jobs AS o
+    FROM pl_queued_jobs AS o
     CROSS JOIN (
         SELECT n.* FROM pl_pool_turns AS n
         WHERE n.pool_id = @pool_id
         ORDER BY n.turn_no DESC
         LIMIT 1
     ) AS t
-    WHERE o.pool_id = @pool_id AND o.job_id = @job_id AND o.status = 'queued' AND o.not_before IS NULL
+    WHERE o.pool_id = @pool_id AND o.job_id = @job_id AND o.not_before IS NULL
 )
 SELECT coalesce((
     SELECT 1 + p.above + (
@@ -358,8 +387,8 @@ SELECT coalesce((
             WHERE o.pool_id = @pool_id AND (c.value ->> 'max_units')::bigint > 0
         ) AS l
         CROSS JOIN LATERAL (
-            SELECT count(*) AS n FROM pl_queue_jobs AS s
-            WHERE s.pool_id = @pool_id AND s.lane = l.lane AND s.status = 'queued' AND s.not_before IS NULL
+            SELECT count(*) AS n FROM pl_queued_jobs AS s
+            WHERE s.pool_id = @pool_id AND s.lane = l.lane AND s.not_before IS NULL
               AND s.priority = p.priority AND s.rank >= p.head AND s.rank <= p.rank
               AND (s.rank < p.rank OR s.job_id < p.job_id)
         ) AS a
@@ -377,10 +406,15 @@ FROM (
     WHERE p.pool_id = @pool_id AND (c.value ->> 'max_units')::bigint > 0
 ) AS l
 CROSS JOIN LATERAL (
-    SELECT q.* FROM pl_queue_jobs_light AS q
-    WHERE q.pool_id = @pool_id AND q.lane = l.lane AND q.status = 'queued' AND q.not_before IS NULL
+    SELECT q.priority, q.rank, q.job_id FROM pl_queued_jobs AS q
+    WHERE q.pool_id = @pool_id AND q.lane = l.lane AND q.not_before IS NULL
     ORDER BY q.priority DESC, q.rank, q.job_id
     LIMIT @max_rows
+) AS o
+CROSS JOIN LATERAL (
+    SELECT q.* FROM pl_queue_jobs_light AS q
+    WHERE q.pool_id = @pool_id AND q.job_id = o.job_id
+    LIMIT 1
 ) AS j
 LEFT JOIN LATERAL (
     SELECT v.active_units, v.queued, v.finish_tag FROM pl_tenants AS v
@@ -388,4 +422,4 @@ LEFT JOIN LATERAL (
     ORDER BY v.turn_no DESC
     LIMIT 1
 ) AS u ON true
-ORDER BY j.priority DESC, j.rank, j.job_id;
+ORDER BY o.priority DESC, o.rank, o.job_id;

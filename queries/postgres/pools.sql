@@ -46,9 +46,11 @@ WHERE p.pool_id = @pool_id;
 -- arrival, so the oldest that waits has the lowest.
 SELECT sqlc.embed(p), sqlc.embed(t), (
     SELECT j.created_at FROM pl_queue_jobs AS j
-    WHERE j.pool_id = p.pool_id AND j.status = 'queued'
-    ORDER BY j.job_id
-    LIMIT 1
+    WHERE j.pool_id = p.pool_id AND j.job_id = (
+        SELECT q.job_id FROM pl_queued_jobs AS q
+        WHERE q.pool_id = p.pool_id
+        ORDER BY q.job_id
+        LIMIT 1)
 )::timestamptz AS oldest_queued_at
 FROM pl_pools AS p
 JOIN pl_pool_turns AS t ON t.pool_id = p.pool_id

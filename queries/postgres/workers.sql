@@ -33,18 +33,27 @@ ORDER BY w.worker_id;
 DELETE FROM pl_workers AS w
 WHERE w.worker_id = @worker_id
   AND NOT EXISTS (
-    SELECT 1 FROM pl_pools AS p
-    JOIN pl_queue_jobs AS j ON j.pool_id = p.pool_id
-    WHERE j.status = 'running' AND j.holder = @worker_id);
+    SELECT 1 FROM pl_running_jobs AS m
+    CROSS JOIN LATERAL (
+        SELECT o.holder FROM pl_queue_jobs AS o
+        WHERE o.pool_id = m.pool_id AND o.job_id = m.job_id
+        LIMIT 1
+    ) AS j
+    WHERE j.holder = @worker_id);
 
 -- name: HeldJobs :many
 -- Who holds a task of a worker pool is who attempts its River job.
-SELECT sqlc.embed(j), coalesce(nullif(j.holder, ''), r.attempted_by[cardinality(r.attempted_by)], '')::text AS held_by
-FROM pl_queue_jobs_light AS j
+SELECT j.*, coalesce(nullif(j.holder, ''), r.attempted_by[cardinality(r.attempted_by)], '')::text AS held_by
+FROM pl_running_jobs AS m
+CROSS JOIN LATERAL (
+    SELECT q.* FROM pl_queue_jobs_light AS q
+    WHERE q.pool_id = @pool_id AND q.job_id = m.job_id
+    LIMIT 1
+) AS j
 LEFT JOIN river_job AS r ON r.id = nullif(j.river_job_id, 0)
-WHERE j.pool_id = @pool_id AND j.status = 'running' AND j.job_id > @after
+WHERE m.pool_id = @pool_id AND m.job_id > @after AND j.status = 'running'
   AND (@holder::text = '' OR coalesce(nullif(j.holder, ''), r.attempted_by[cardinality(r.attempted_by)], '') = @holder)
-ORDER BY j.job_id
+ORDER BY m.job_id
 LIMIT @max_rows;
 
 -- name: OrphanJobs :many
@@ -52,10 +61,15 @@ LIMIT @max_rows;
 -- its lease. A task with a River job that
 -- nobody has attempted yet waits for a worker and is no orphan; one whose River
 -- job is gone, or has ended a while ago without the task, is nobody's.
-SELECT sqlc.embed(j), coalesce(nullif(j.holder, ''), r.attempted_by[cardinality(r.attempted_by)], '')::text AS held_by
-FROM pl_queue_jobs_light AS j
+SELECT j.*, coalesce(nullif(j.holder, ''), r.attempted_by[cardinality(r.attempted_by)], '')::text AS held_by
+FROM pl_running_jobs AS m
+CROSS JOIN LATERAL (
+    SELECT q.* FROM pl_queue_jobs_light AS q
+    WHERE q.pool_id = @pool_id AND q.job_id = m.job_id
+    LIMIT 1
+) AS j
 LEFT JOIN river_job AS r ON r.id = nullif(j.river_job_id, 0)
-WHERE j.pool_id = @pool_id AND j.status = 'running' AND j.job_id > @after
+WHERE m.pool_id = @pool_id AND m.job_id > @after AND j.status = 'running'
   AND CASE
       WHEN j.holder LIKE 'lease:%' THEN NOT EXISTS (
           SELECT 1 FROM pl_leases AS l WHERE l.pool_id = j.pool_id AND l.job_id = j.job_id)
@@ -66,5 +80,5 @@ WHERE j.pool_id = @pool_id AND j.status = 'running' AND j.job_id > @after
           SELECT 1 FROM pl_workers AS w WHERE w.worker_id = r.attempted_by[cardinality(r.attempted_by)] AND w.dead_at IS NULL)
       ELSE false
   END
-ORDER BY j.job_id
+ORDER BY m.job_id
 LIMIT @max_rows;

@@ -7,11 +7,11 @@ WITH newest AS (
 ), counted AS (
     SELECT p.pool_id,
            coalesce(sum(j.resource_units) FILTER (WHERE j.status = 'running'), 0) AS active_units,
-           count(j.*) FILTER (WHERE j.status = 'running') AS running,
-           count(j.*) FILTER (WHERE j.status = 'queued' AND j.not_before IS NULL) AS queued,
-           count(j.*) FILTER (WHERE j.status = 'queued' AND j.not_before IS NOT NULL) AS waiting
+           count(j.job_id) FILTER (WHERE j.status = 'running') AS running,
+           count(j.job_id) FILTER (WHERE j.status = 'queued' AND j.not_before IS NULL) AS queued,
+           count(j.job_id) FILTER (WHERE j.status = 'queued' AND j.not_before IS NOT NULL) AS waiting
     FROM pl_pools AS p
-    LEFT JOIN pl_queue_jobs AS j ON j.pool_id = p.pool_id AND j.status IN ('queued', 'running')
+    LEFT JOIN pl_live_jobs AS j ON j.pool_id = p.pool_id
     GROUP BY p.pool_id
 )
 SELECT n.pool_id, n.active_units AS counter_units, c.active_units AS row_units,

@@ -39,7 +39,7 @@ func TestPlansStayGoodAtSize(t *testing.T) {
 	t.Parallel()
 	db := dbtest.Postgres(t)
 	b := &bundle{Store: open(t, db, postgres.Options{MaxConns: 1}), db: db}
-	for _, table := range []string{"pl_queue_jobs", "pl_pool_turns", "pl_tenants"} {
+	for _, table := range []string{"pl_queue_jobs", "pl_queued_jobs", "pl_running_jobs", "pl_pool_turns", "pl_tenants"} {
 		b.exec(t, "ALTER TABLE "+table+" SET (autovacuum_enabled = off)")
 	}
 	b.pool(t, "p", func(p *domain.Pool) {
@@ -65,6 +65,8 @@ func TestPlansStayGoodAtSize(t *testing.T) {
 		SELECT 'p', 1000 + g, 'bulk-' || g, 1, '', CASE g % 4 WHEN 0 THEN 'capped' ELSE 'acme' END, g % 4, g % 4,
 		       CASE g % 4 WHEN 0 THEN 'capped' ELSE '' END, 1000 + g, 'cpu', 1, 'queued', 0, 1, 'default', 60000, now(), now() + interval '1 day'
 		FROM generate_series(1, $1::int) AS g`, queued)
+	b.exec(t, `INSERT INTO pl_queued_jobs (pool_id, job_id, tenant, lane, priority, rank, deadline)
+		SELECT pool_id, job_id, tenant, lane, priority, rank, deadline FROM pl_queue_jobs WHERE task_id LIKE 'bulk-%'`)
 	b.exec(t, `
 		INSERT INTO pl_pool_turns
 		SELECT pool_id, turn_no + 1, 'bulk', now(), active_units, ceiling, running, $1::int, $1 / 4, $1 / 4, $1 / 4, $1 / 4,
@@ -72,7 +74,7 @@ func TestPlansStayGoodAtSize(t *testing.T) {
 		FROM pl_pool_turns ORDER BY turn_no DESC LIMIT 1`, queued)
 	b.exec(t, `INSERT INTO pl_tenants SELECT 'p', x.tenant, (SELECT max(turn_no) FROM pl_pool_turns), 0, x.n, 0
 		FROM (VALUES ('capped', $1::int / 4), ('acme', $1 - $1 / 4)) AS x (tenant, n)`, queued)
-	before := b.scansOf(t, "pl_queue_jobs")
+	before, queue := b.scansOf(t, "pl_queue_jobs"), b.scansOf(t, "pl_queued_jobs")
 	const cycles = 20
 	for i := range cycles {
 		cycle(fmt.Sprint("large", i))
@@ -86,6 +88,9 @@ func TestPlansStayGoodAtSize(t *testing.T) {
 	after := b.scansOf(t, "pl_queue_jobs")
 	require.Zero(t, after.sequential-before.sequential, "sequential scans of pl_queue_jobs")
 	require.Less(t, (after.fetched-before.fetched)/(3*cycles), int64(1500), "rows fetched a turn")
+	now := b.scansOf(t, "pl_queued_jobs")
+	require.Zero(t, now.sequential-queue.sequential, "sequential scans of pl_queued_jobs")
+	require.Less(t, (now.fetched-queue.fetched)/(3*cycles), int64(1500), "entries of the queue fetched a turn")
 	b.agrees(t)
 }
 
@@ -107,8 +112,8 @@ func TestATransactionHeldOpenDoesNotSlowTurns(t *testing.T) {
 	}
 	// 1,600 have left the front of the queue, each with a dead entry in the index.
 	rows, err := b.db.Pool.Query(t.Context(), `EXPLAIN (ANALYZE, BUFFERS, COSTS OFF, TIMING OFF, FORMAT JSON)
-		SELECT j.job_id FROM pl_queue_jobs AS j, (SELECT head_normal FROM pl_pool_turns ORDER BY turn_no DESC LIMIT 1) AS t
-		WHERE j.pool_id = 'p' AND j.lane = '' AND j.status = 'queued' AND j.not_before IS NULL AND j.priority = 1 AND j.rank >= t.head_normal
+		SELECT j.job_id FROM pl_queued_jobs AS j, (SELECT head_normal FROM pl_pool_turns ORDER BY turn_no DESC LIMIT 1) AS t
+		WHERE j.pool_id = 'p' AND j.lane = '' AND j.not_before IS NULL AND j.priority = 1 AND j.rank >= t.head_normal
 		ORDER BY j.rank, j.job_id LIMIT 10`)
 	require.NoError(t, err)
 	plans, err := pgx.CollectExactlyOneRow(rows, pgx.RowTo[[]map[string]any])

@@ -95,9 +95,7 @@ func holders(ctx context.Context, q *dbsqlc.Queries, scene *plan.Scene) error {
 func heldTasks(rows []dbsqlc.HeldJobsRow) []domain.Task {
 	var tasks []domain.Task
 	for i := range rows {
-		task := taskOf(&rows[i].PlQueueJobsLight)
-		task.Holder = domain.WorkerID(rows[i].HeldBy)
-		tasks = append(tasks, task)
+		tasks = append(tasks, heldTask(&rows[i]))
 	}
 	return tasks
 }

@@ -91,9 +91,7 @@ func (s *Store) Orphans(ctx context.Context, pool domain.PoolID, after domain.Jo
 	err := s.read(ctx, "orphans of pool "+string(pool), func(ctx context.Context, q *dbsqlc.Queries) error {
 		rows, err := q.OrphanJobs(ctx, dbsqlc.OrphanJobsParams{PoolID: string(pool), After: int64(after), MaxRows: int32(limit)})
 		for i := range rows {
-			task := taskOf(&rows[i].PlQueueJobsLight)
-			task.Holder = domain.WorkerID(rows[i].HeldBy)
-			tasks = append(tasks, task)
+			tasks = append(tasks, heldTask((*dbsqlc.HeldJobsRow)(&rows[i])))
 		}
 		return err
 	})

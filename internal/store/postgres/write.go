@@ -48,6 +48,7 @@ type writes struct {
 	tenants  *dbsqlc.InsertTenantsParams
 	inserted *dbsqlc.InsertJobsParams
 	changed  *dbsqlc.UpdateJobsParams
+	live     *live
 	river    []int64
 	events   *eventWrites
 	messages *dbsqlc.InsertMessagesParams
@@ -56,7 +57,9 @@ type writes struct {
 }
 
 func prepareWrites(pool *domain.Pool, d *plan.Decisions) (*writes, error) {
-	w := &writes{river: d.RiverDone, events: recordEvents(d.Events), leases: prepareLeases(pool.PoolID, d)}
+	w := &writes{
+		live: liveOf(pool.PoolID, d), river: d.RiverDone, events: recordEvents(d.Events), leases: prepareLeases(pool.PoolID, d),
+	}
 	var err error
 	if d.Pool != nil {
 		if w.pool, err = updatePoolParams(d.Pool, pool.Version, d); err != nil {
@@ -126,6 +129,9 @@ func (w *writes) changeTasks(ctx context.Context, p pipe) error {
 		if err := p.InsertJobs(ctx, *w.inserted); err != nil {
 			return err
 		}
+	}
+	if err := w.live.write(ctx, p); err != nil {
+		return err
 	}
 	if len(w.river) > 0 {
 		return p.FinishRiverJobs(ctx, w.river)

@@ -216,8 +216,8 @@ func testMailboxOnce(t *testing.T, b *bundle) {
 	b.outcomes(t, "p", "a", domain.MailboxKey{Tenant: "acme"})
 	before := b.state(t, "p")
 	for name, second := range map[string]domain.Message{
-		"the same number":  {Source: "p", Seq: 1, TaskID: "b", Submission: 1},
-		"the same outcome": {Source: "p", Seq: 2, TaskID: "a-0000", Submission: 1},
+		"the same number":  {Source: "p", Seq: 1, TaskID: "b", JobID: 2, Submission: 1},
+		"the same outcome": {Source: "p", Seq: 2, TaskID: "a-0000", JobID: 1, Submission: 1},
 	} {
 		second.PoolID, second.Status, second.CreatedAt = "p", domain.StatusCompleted, b.clock.Now()
 		second.Mailbox = domain.MailboxKey{Tenant: "acme"}

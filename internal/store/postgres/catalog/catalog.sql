@@ -14,4 +14,6 @@ CREATE TABLE river_job (
 );
 
 -- Every table of Postgres has this column; sqlc does not know.
+ALTER TABLE pl_queued_jobs ADD COLUMN ctid tid NOT NULL;
+ALTER TABLE pl_running_jobs ADD COLUMN ctid tid NOT NULL;
 ALTER TABLE pl_queue_jobs ADD COLUMN ctid tid NOT NULL;

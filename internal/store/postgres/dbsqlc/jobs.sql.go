@@ -27,33 +27,38 @@ CROSS JOIN (
     WHERE p.pool_id = $1 AND (c.value ->> 'max_units')::bigint > 0
 ) AS l
 CROSS JOIN LATERAL (
-    SELECT b.pool_id, b.job_id, b.task_id, b.submission, b.body_hash, b.tenant, b.requested_priority, b.priority, b.lane, b.rank, b.resource_kind, b.resource_units, b.status, b.reason_code, b.reason, b.attempt, b.max_attempts, b.overtaken, b.executor, b.timeout_ms, b.deadline, b.not_before, b.created_at, b.started_at, b.finished_at, b.cancel_asked_at, b.holder, b.river_job_id, b.mailbox_tenant, b.mailbox_user, b.mailbox_session FROM (
-        (SELECT q.pool_id, q.job_id, q.task_id, q.submission, q.body_hash, q.tenant, q.requested_priority, q.priority, q.lane, q.rank, q.resource_kind, q.resource_units, q.status, q.reason_code, q.reason, q.attempt, q.max_attempts, q.overtaken, q.executor, q.timeout_ms, q.deadline, q.not_before, q.created_at, q.started_at, q.finished_at, q.cancel_asked_at, q.holder, q.river_job_id, q.mailbox_tenant, q.mailbox_user, q.mailbox_session FROM pl_queue_jobs_light AS q
-        WHERE q.pool_id = $1 AND q.lane = l.lane AND q.status = 'queued' AND q.not_before IS NULL
+    SELECT b.priority, b.rank, b.job_id FROM (
+        (SELECT q.priority, q.rank, q.job_id FROM pl_queued_jobs AS q
+        WHERE q.pool_id = $1 AND q.lane = l.lane AND q.not_before IS NULL
           AND q.priority = 3 AND q.rank >= t.head_critical AND t.queued_critical > 0
         ORDER BY q.priority DESC, q.rank, q.job_id
         LIMIT current_setting('parkinglot.take')::bigint)
         UNION ALL
-        (SELECT q.pool_id, q.job_id, q.task_id, q.submission, q.body_hash, q.tenant, q.requested_priority, q.priority, q.lane, q.rank, q.resource_kind, q.resource_units, q.status, q.reason_code, q.reason, q.attempt, q.max_attempts, q.overtaken, q.executor, q.timeout_ms, q.deadline, q.not_before, q.created_at, q.started_at, q.finished_at, q.cancel_asked_at, q.holder, q.river_job_id, q.mailbox_tenant, q.mailbox_user, q.mailbox_session FROM pl_queue_jobs_light AS q
-        WHERE q.pool_id = $1 AND q.lane = l.lane AND q.status = 'queued' AND q.not_before IS NULL
+        (SELECT q.priority, q.rank, q.job_id FROM pl_queued_jobs AS q
+        WHERE q.pool_id = $1 AND q.lane = l.lane AND q.not_before IS NULL
           AND q.priority = 2 AND q.rank >= t.head_high AND t.queued_high > 0
         ORDER BY q.priority DESC, q.rank, q.job_id
         LIMIT current_setting('parkinglot.take')::bigint)
         UNION ALL
-        (SELECT q.pool_id, q.job_id, q.task_id, q.submission, q.body_hash, q.tenant, q.requested_priority, q.priority, q.lane, q.rank, q.resource_kind, q.resource_units, q.status, q.reason_code, q.reason, q.attempt, q.max_attempts, q.overtaken, q.executor, q.timeout_ms, q.deadline, q.not_before, q.created_at, q.started_at, q.finished_at, q.cancel_asked_at, q.holder, q.river_job_id, q.mailbox_tenant, q.mailbox_user, q.mailbox_session FROM pl_queue_jobs_light AS q
-        WHERE q.pool_id = $1 AND q.lane = l.lane AND q.status = 'queued' AND q.not_before IS NULL
+        (SELECT q.priority, q.rank, q.job_id FROM pl_queued_jobs AS q
+        WHERE q.pool_id = $1 AND q.lane = l.lane AND q.not_before IS NULL
           AND q.priority = 1 AND q.rank >= t.head_normal AND t.queued_normal > 0
         ORDER BY q.priority DESC, q.rank, q.job_id
         LIMIT current_setting('parkinglot.take')::bigint)
         UNION ALL
-        (SELECT q.pool_id, q.job_id, q.task_id, q.submission, q.body_hash, q.tenant, q.requested_priority, q.priority, q.lane, q.rank, q.resource_kind, q.resource_units, q.status, q.reason_code, q.reason, q.attempt, q.max_attempts, q.overtaken, q.executor, q.timeout_ms, q.deadline, q.not_before, q.created_at, q.started_at, q.finished_at, q.cancel_asked_at, q.holder, q.river_job_id, q.mailbox_tenant, q.mailbox_user, q.mailbox_session FROM pl_queue_jobs_light AS q
-        WHERE q.pool_id = $1 AND q.lane = l.lane AND q.status = 'queued' AND q.not_before IS NULL
+        (SELECT q.priority, q.rank, q.job_id FROM pl_queued_jobs AS q
+        WHERE q.pool_id = $1 AND q.lane = l.lane AND q.not_before IS NULL
           AND q.priority = 0 AND q.rank >= t.head_low AND t.queued_low > 0
         ORDER BY q.priority DESC, q.rank, q.job_id
         LIMIT current_setting('parkinglot.take')::bigint)
     ) AS b
     ORDER BY b.priority DESC, b.rank, b.job_id
     LIMIT current_setting('parkinglot.take')::bigint
+) AS o
+CROSS JOIN LATERAL (
+    SELECT q.pool_id, q.job_id, q.task_id, q.submission, q.body_hash, q.tenant, q.requested_priority, q.priority, q.lane, q.rank, q.resource_kind, q.resource_units, q.status, q.reason_code, q.reason, q.attempt, q.max_attempts, q.overtaken, q.executor, q.timeout_ms, q.deadline, q.not_before, q.created_at, q.started_at, q.finished_at, q.cancel_asked_at, q.holder, q.river_job_id, q.mailbox_tenant, q.mailbox_user, q.mailbox_session FROM pl_queue_jobs_light AS q
+    WHERE q.pool_id = $1 AND q.job_id = o.job_id
+    LIMIT 1
 ) AS j
 LEFT JOIN LATERAL (
     SELECT v.active_units, v.queued, v.finish_tag FROM pl_tenants AS v
@@ -61,7 +66,7 @@ LEFT JOIN LATERAL (
     ORDER BY v.turn_no DESC
     LIMIT 1
 ) AS u ON true
-ORDER BY j.priority DESC, j.rank, j.job_id
+ORDER BY o.priority DESC, o.rank, o.job_id
 `
 
 type CandidatesRow struct {
@@ -169,11 +174,16 @@ FROM (
     LIMIT 1
 ) AS t
 CROSS JOIN LATERAL (
-    SELECT q.pool_id, q.job_id, q.task_id, q.submission, q.body_hash, q.tenant, q.requested_priority, q.priority, q.lane, q.rank, q.resource_kind, q.resource_units, q.status, q.reason_code, q.reason, q.attempt, q.max_attempts, q.overtaken, q.executor, q.timeout_ms, q.deadline, q.not_before, q.created_at, q.started_at, q.finished_at, q.cancel_asked_at, q.holder, q.river_job_id, q.mailbox_tenant, q.mailbox_user, q.mailbox_session FROM pl_queue_jobs_light AS q
-    WHERE q.pool_id = $1 AND q.status = 'queued' AND q.deadline IS NOT NULL
+    SELECT q.job_id FROM pl_queued_jobs AS q
+    WHERE q.pool_id = $1 AND q.deadline IS NOT NULL
       AND q.deadline >= t.next_due_at AND q.deadline <= pl_now()
     ORDER BY q.deadline
     LIMIT $2
+) AS d
+CROSS JOIN LATERAL (
+    SELECT q.pool_id, q.job_id, q.task_id, q.submission, q.body_hash, q.tenant, q.requested_priority, q.priority, q.lane, q.rank, q.resource_kind, q.resource_units, q.status, q.reason_code, q.reason, q.attempt, q.max_attempts, q.overtaken, q.executor, q.timeout_ms, q.deadline, q.not_before, q.created_at, q.started_at, q.finished_at, q.cancel_asked_at, q.holder, q.river_job_id, q.mailbox_tenant, q.mailbox_user, q.mailbox_session FROM pl_queue_jobs_light AS q
+    WHERE q.pool_id = $1 AND q.job_id = d.job_id
+    LIMIT 1
 ) AS j
 LEFT JOIN LATERAL (
     SELECT v.active_units, v.queued, v.finish_tag FROM pl_tenants AS v
@@ -820,10 +830,15 @@ FROM (
     WHERE p.pool_id = $1 AND (c.value ->> 'max_units')::bigint > 0
 ) AS l
 CROSS JOIN LATERAL (
-    SELECT q.pool_id, q.job_id, q.task_id, q.submission, q.body_hash, q.tenant, q.requested_priority, q.priority, q.lane, q.rank, q.resource_kind, q.resource_units, q.status, q.reason_code, q.reason, q.attempt, q.max_attempts, q.overtaken, q.executor, q.timeout_ms, q.deadline, q.not_before, q.created_at, q.started_at, q.finished_at, q.cancel_asked_at, q.holder, q.river_job_id, q.mailbox_tenant, q.mailbox_user, q.mailbox_session FROM pl_queue_jobs_light AS q
-    WHERE q.pool_id = $1 AND q.lane = l.lane AND q.status = 'queued' AND q.not_before IS NULL
+    SELECT q.priority, q.rank, q.job_id FROM pl_queued_jobs AS q
+    WHERE q.pool_id = $1 AND q.lane = l.lane AND q.not_before IS NULL
     ORDER BY q.priority DESC, q.rank, q.job_id
     LIMIT $2
+) AS o
+CROSS JOIN LATERAL (
+    SELECT q.pool_id, q.job_id, q.task_id, q.submission, q.body_hash, q.tenant, q.requested_priority, q.priority, q.lane, q.rank, q.resource_kind, q.resource_units, q.status, q.reason_code, q.reason, q.attempt, q.max_attempts, q.overtaken, q.executor, q.timeout_ms, q.deadline, q.not_before, q.created_at, q.started_at, q.finished_at, q.cancel_asked_at, q.holder, q.river_job_id, q.mailbox_tenant, q.mailbox_user, q.mailbox_session FROM pl_queue_jobs_light AS q
+    WHERE q.pool_id = $1 AND q.job_id = o.job_id
+    LIMIT 1
 ) AS j
 LEFT JOIN LATERAL (
     SELECT v.active_units, v.queued, v.finish_tag FROM pl_tenants AS v
@@ -831,7 +846,7 @@ LEFT JOIN LATERAL (
     ORDER BY v.turn_no DESC
     LIMIT 1
 ) AS u ON true
-ORDER BY j.priority DESC, j.rank, j.job_id
+ORDER BY o.priority DESC, o.rank, o.job_id
 `
 
 type LaneFrontsParams struct {
@@ -1068,14 +1083,14 @@ WITH p AS (
            CASE o.priority WHEN 3 THEN t.head_critical WHEN 2 THEN t.head_high WHEN 1 THEN t.head_normal ELSE t.head_low END AS head,
            CASE o.priority WHEN 3 THEN 0 WHEN 2 THEN t.queued_critical WHEN 1 THEN t.queued_critical + t.queued_high
                            ELSE t.queued - t.queued_low END AS above
-    FROM pl_queue_jobs AS o
+    FROM pl_queued_jobs AS o
     CROSS JOIN (
         SELECT n.pool_id, n.turn_no, n.turn_id, n.at, n.active_units, n.ceiling, n.running, n.queued, n.queued_low, n.queued_normal, n.queued_high, n.queued_critical, n.waiting, n.virtual_time, n.job_seq, n.rank_seq, n.event_seq, n.message_seq, n.next_due_at, n.head_low, n.head_normal, n.head_high, n.head_critical, n.drained FROM pl_pool_turns AS n
         WHERE n.pool_id = $1
         ORDER BY n.turn_no DESC
         LIMIT 1
     ) AS t
-    WHERE o.pool_id = $1 AND o.job_id = $2 AND o.status = 'queued' AND o.not_before IS NULL
+    WHERE o.pool_id = $1 AND o.job_id = $2 AND o.not_before IS NULL
 )
 SELECT coalesce((
     SELECT 1 + p.above + (
@@ -1087,8 +1102,8 @@ SELECT coalesce((
             WHERE o.pool_id = $1 AND (c.value ->> 'max_units')::bigint > 0
         ) AS l
         CROSS JOIN LATERAL (
-            SELECT count(*) AS n FROM pl_queue_jobs AS s
-            WHERE s.pool_id = $1 AND s.lane = l.lane AND s.status = 'queued' AND s.not_before IS NULL
+            SELECT count(*) AS n FROM pl_queued_jobs AS s
+            WHERE s.pool_id = $1 AND s.lane = l.lane AND s.not_before IS NULL
               AND s.priority = p.priority AND s.rank >= p.head AND s.rank <= p.rank
               AND (s.rank < p.rank OR s.job_id < p.job_id)
         ) AS a
@@ -1112,9 +1127,15 @@ func (q *Queries) QueuePosition(ctx context.Context, arg QueuePositionParams) (i
 }
 
 const relaneJobs = `-- name: RelaneJobs :exec
-UPDATE pl_queue_jobs AS j SET lane = r.lane
-FROM (SELECT unnest($2::text[]) AS tenant, unnest($3::text[]) AS lane) AS r
-WHERE j.pool_id = $1 AND j.status = 'queued' AND j.tenant = r.tenant AND j.lane <> r.lane
+WITH w AS (
+    UPDATE pl_queued_jobs AS q SET lane = r.lane
+    FROM (SELECT unnest($2::text[]) AS tenant, unnest($3::text[]) AS lane) AS r
+    WHERE q.pool_id = $1 AND q.tenant = r.tenant AND q.lane <> r.lane
+    RETURNING q.job_id, q.lane
+)
+UPDATE pl_queue_jobs AS j SET lane = w.lane
+FROM w
+WHERE j.pool_id = $1 AND j.job_id = w.job_id
 `
 
 type RelaneJobsParams struct {
@@ -1138,11 +1159,16 @@ FROM (
     LIMIT 1
 ) AS t
 CROSS JOIN LATERAL (
-    SELECT q.pool_id, q.job_id, q.task_id, q.submission, q.body_hash, q.tenant, q.requested_priority, q.priority, q.lane, q.rank, q.resource_kind, q.resource_units, q.status, q.reason_code, q.reason, q.attempt, q.max_attempts, q.overtaken, q.executor, q.timeout_ms, q.deadline, q.not_before, q.created_at, q.started_at, q.finished_at, q.cancel_asked_at, q.holder, q.river_job_id, q.mailbox_tenant, q.mailbox_user, q.mailbox_session FROM pl_queue_jobs_light AS q
-    WHERE q.pool_id = $1 AND q.status = 'queued' AND q.not_before IS NOT NULL
+    SELECT q.job_id FROM pl_queued_jobs AS q
+    WHERE q.pool_id = $1 AND q.not_before IS NOT NULL
       AND q.not_before >= t.next_due_at AND q.not_before <= pl_now()
     ORDER BY q.not_before
     LIMIT $2
+) AS d
+CROSS JOIN LATERAL (
+    SELECT q.pool_id, q.job_id, q.task_id, q.submission, q.body_hash, q.tenant, q.requested_priority, q.priority, q.lane, q.rank, q.resource_kind, q.resource_units, q.status, q.reason_code, q.reason, q.attempt, q.max_attempts, q.overtaken, q.executor, q.timeout_ms, q.deadline, q.not_before, q.created_at, q.started_at, q.finished_at, q.cancel_asked_at, q.holder, q.river_job_id, q.mailbox_tenant, q.mailbox_user, q.mailbox_session FROM pl_queue_jobs_light AS q
+    WHERE q.pool_id = $1 AND q.job_id = d.job_id
+    LIMIT 1
 ) AS j
 LEFT JOIN LATERAL (
     SELECT v.active_units, v.queued, v.finish_tag FROM pl_tenants AS v
@@ -1261,11 +1287,19 @@ FROM (
     WHERE p.pool_id = $1 AND (c.value ->> 'max_units')::bigint > 0
 ) AS l
 CROSS JOIN LATERAL (
-    SELECT q.pool_id, q.job_id, q.task_id, q.submission, q.body_hash, q.tenant, q.requested_priority, q.priority, q.lane, q.rank, q.resource_kind, q.resource_units, q.status, q.reason_code, q.reason, q.attempt, q.max_attempts, q.overtaken, q.executor, q.timeout_ms, q.deadline, q.not_before, q.created_at, q.started_at, q.finished_at, q.cancel_asked_at, q.holder, q.river_job_id, q.mailbox_tenant, q.mailbox_user, q.mailbox_session FROM pl_queue_jobs_light AS q
-    WHERE q.pool_id = $1 AND q.lane = l.lane AND q.status = 'queued' AND q.not_before IS NULL
-    ORDER BY q.priority DESC, q.rank, q.job_id
+    SELECT f.pool_id, f.job_id, f.task_id, f.submission, f.body_hash, f.tenant, f.requested_priority, f.priority, f.lane, f.rank, f.resource_kind, f.resource_units, f.status, f.reason_code, f.reason, f.attempt, f.max_attempts, f.overtaken, f.executor, f.timeout_ms, f.deadline, f.not_before, f.created_at, f.started_at, f.finished_at, f.cancel_asked_at, f.holder, f.river_job_id, f.mailbox_tenant, f.mailbox_user, f.mailbox_session FROM (
+        SELECT q.priority, q.rank, q.job_id FROM pl_queued_jobs AS q
+        WHERE q.pool_id = $1 AND q.lane = l.lane AND q.not_before IS NULL
+        ORDER BY q.priority DESC, q.rank, q.job_id
+    ) AS o
+    CROSS JOIN LATERAL (
+        SELECT q.pool_id, q.job_id, q.task_id, q.submission, q.body_hash, q.tenant, q.requested_priority, q.priority, q.lane, q.rank, q.resource_kind, q.resource_units, q.status, q.reason_code, q.reason, q.attempt, q.max_attempts, q.overtaken, q.executor, q.timeout_ms, q.deadline, q.not_before, q.created_at, q.started_at, q.finished_at, q.cancel_asked_at, q.holder, q.river_job_id, q.mailbox_tenant, q.mailbox_user, q.mailbox_session FROM pl_queue_jobs_light AS q
+        WHERE q.pool_id = $1 AND q.job_id = o.job_id
+        LIMIT 1
+        FOR NO KEY UPDATE OF q SKIP LOCKED
+    ) AS f
+    ORDER BY o.priority DESC, o.rank, o.job_id
     LIMIT current_setting('parkinglot.take')::bigint
-    FOR NO KEY UPDATE OF q SKIP LOCKED
 ) AS j
 LEFT JOIN LATERAL (
     SELECT v.active_units, v.queued, v.finish_tag FROM pl_tenants AS v

@@ -150,6 +150,40 @@ type PlLease struct {
 	CancelAskedAt pgtype.Timestamptz
 }
 
+type PlLiveJob struct {
+	PoolID            string
+	JobID             int64
+	TaskID            string
+	Submission        int32
+	BodyHash          []byte
+	Tenant            string
+	RequestedPriority int16
+	Priority          int16
+	Lane              string
+	Rank              int64
+	ResourceKind      string
+	ResourceUnits     int64
+	Status            string
+	ReasonCode        string
+	Reason            string
+	Attempt           int32
+	MaxAttempts       int32
+	Overtaken         int32
+	Executor          string
+	TimeoutMs         int64
+	Deadline          pgtype.Timestamptz
+	NotBefore         pgtype.Timestamptz
+	CreatedAt         pgtype.Timestamptz
+	StartedAt         pgtype.Timestamptz
+	FinishedAt        pgtype.Timestamptz
+	CancelAskedAt     pgtype.Timestamptz
+	Holder            string
+	RiverJobID        int64
+	MailboxTenant     *string
+	MailboxUser       string
+	MailboxSession    string
+}
+
 type PlMailboxMessage struct {
 	Source     string
 	Seq        int64
@@ -342,6 +376,18 @@ type PlQueueJobsLight struct {
 	MailboxSession    string
 }
 
+type PlQueuedJob struct {
+	PoolID    string
+	JobID     int64
+	Tenant    string
+	Lane      string
+	Priority  int16
+	Rank      int64
+	Deadline  pgtype.Timestamptz
+	NotBefore pgtype.Timestamptz
+	Ctid      pgtype.TID
+}
+
 type PlReservation struct {
 	ReservationID string
 	FacilityID    string
@@ -362,6 +408,12 @@ type PlReservationSpot struct {
 	SpotNo        int64
 	During        pgtype.Range[pgtype.Timestamptz]
 	Booked        bool
+}
+
+type PlRunningJob struct {
+	PoolID string
+	JobID  int64
+	Ctid   pgtype.TID
 }
 
 type PlSchema struct {

@@ -124,9 +124,11 @@ func (q *Queries) InsertSources(ctx context.Context, arg InsertSourcesParams) er
 const listPools = `-- name: ListPools :many
 SELECT p.pool_id, p.name, p.state, p.max_units, p.max_queue_depth, p.default_timeout_ms, p.queue_backend, p.mailbox_backend, p.runtime_adapter, p.priority_policy, p.resource_kind, p.max_overtakes, p.max_attempts, p.retry_base_ms, p.retry_max_ms, p.tenants, p.executors, p.version, p.created_at, p.updated_at, t.pool_id, t.turn_no, t.turn_id, t.at, t.active_units, t.ceiling, t.running, t.queued, t.queued_low, t.queued_normal, t.queued_high, t.queued_critical, t.waiting, t.virtual_time, t.job_seq, t.rank_seq, t.event_seq, t.message_seq, t.next_due_at, t.head_low, t.head_normal, t.head_high, t.head_critical, t.drained, (
     SELECT j.created_at FROM pl_queue_jobs AS j
-    WHERE j.pool_id = p.pool_id AND j.status = 'queued'
-    ORDER BY j.job_id
-    LIMIT 1
+    WHERE j.pool_id = p.pool_id AND j.job_id = (
+        SELECT q.job_id FROM pl_queued_jobs AS q
+        WHERE q.pool_id = p.pool_id
+        ORDER BY q.job_id
+        LIMIT 1)
 )::timestamptz AS oldest_queued_at
 FROM pl_pools AS p
 JOIN pl_pool_turns AS t ON t.pool_id = p.pool_id

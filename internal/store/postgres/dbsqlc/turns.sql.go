@@ -21,8 +21,8 @@ SELECT
     count(*) FILTER (WHERE j.status = 'queued' AND j.not_before IS NULL AND j.priority = 2) AS queued_high,
     count(*) FILTER (WHERE j.status = 'queued' AND j.not_before IS NULL AND j.priority = 3) AS queued_critical,
     count(*) FILTER (WHERE j.status = 'queued' AND j.not_before IS NOT NULL) AS waiting
-FROM pl_queue_jobs AS j
-WHERE j.pool_id = $1 AND j.status IN ('queued', 'running')
+FROM pl_live_jobs AS j
+WHERE j.pool_id = $1
 `
 
 type CountJobsRow struct {
@@ -58,8 +58,8 @@ SELECT
     j.tenant,
     coalesce(sum(j.resource_units) FILTER (WHERE j.status = 'running'), 0)::bigint AS active_units,
     count(*) FILTER (WHERE j.status = 'queued') AS queued
-FROM pl_queue_jobs AS j
-WHERE j.pool_id = $1 AND j.status IN ('queued', 'running')
+FROM pl_live_jobs AS j
+WHERE j.pool_id = $1
 GROUP BY j.tenant
 ORDER BY j.tenant
 `
@@ -418,11 +418,11 @@ SELECT p.pool_id, p.name, p.state, p.max_units, p.max_queue_depth, p.default_tim
                       + CASE WHEN p.max_overtakes = 0 THEN 0 ELSE p.max_overtakes + 32 END) + 1
        END)::text, true)::bigint AS take,
        (CASE WHEN t.next_due_at <= c.now THEN least(
-           (SELECT d.deadline FROM pl_queue_jobs AS d
-            WHERE d.pool_id = $4 AND d.status = 'queued' AND d.deadline IS NOT NULL AND d.deadline > c.now
+           (SELECT d.deadline FROM pl_queued_jobs AS d
+            WHERE d.pool_id = $4 AND d.deadline IS NOT NULL AND d.deadline > c.now
             ORDER BY d.deadline LIMIT 1),
-           (SELECT b.not_before FROM pl_queue_jobs AS b
-            WHERE b.pool_id = $4 AND b.status = 'queued' AND b.not_before IS NOT NULL AND b.not_before > c.now
+           (SELECT b.not_before FROM pl_queued_jobs AS b
+            WHERE b.pool_id = $4 AND b.not_before IS NOT NULL AND b.not_before > c.now
             ORDER BY b.not_before LIMIT 1)
        ) ELSE t.next_due_at END)::timestamptz AS due_after
 FROM pl_pools AS p

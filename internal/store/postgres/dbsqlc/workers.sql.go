@@ -15,9 +15,13 @@ const forgetWorker = `-- name: ForgetWorker :exec
 DELETE FROM pl_workers AS w
 WHERE w.worker_id = $1
   AND NOT EXISTS (
-    SELECT 1 FROM pl_pools AS p
-    JOIN pl_queue_jobs AS j ON j.pool_id = p.pool_id
-    WHERE j.status = 'running' AND j.holder = $1)
+    SELECT 1 FROM pl_running_jobs AS m
+    CROSS JOIN LATERAL (
+        SELECT o.holder FROM pl_queue_jobs AS o
+        WHERE o.pool_id = m.pool_id AND o.job_id = m.job_id
+        LIMIT 1
+    ) AS j
+    WHERE j.holder = $1)
 `
 
 func (q *Queries) ForgetWorker(ctx context.Context, workerID string) error {
@@ -27,11 +31,16 @@ func (q *Queries) ForgetWorker(ctx context.Context, workerID string) error {
 
 const heldJobs = `-- name: HeldJobs :many
 SELECT j.pool_id, j.job_id, j.task_id, j.submission, j.body_hash, j.tenant, j.requested_priority, j.priority, j.lane, j.rank, j.resource_kind, j.resource_units, j.status, j.reason_code, j.reason, j.attempt, j.max_attempts, j.overtaken, j.executor, j.timeout_ms, j.deadline, j.not_before, j.created_at, j.started_at, j.finished_at, j.cancel_asked_at, j.holder, j.river_job_id, j.mailbox_tenant, j.mailbox_user, j.mailbox_session, coalesce(nullif(j.holder, ''), r.attempted_by[cardinality(r.attempted_by)], '')::text AS held_by
-FROM pl_queue_jobs_light AS j
+FROM pl_running_jobs AS m
+CROSS JOIN LATERAL (
+    SELECT q.pool_id, q.job_id, q.task_id, q.submission, q.body_hash, q.tenant, q.requested_priority, q.priority, q.lane, q.rank, q.resource_kind, q.resource_units, q.status, q.reason_code, q.reason, q.attempt, q.max_attempts, q.overtaken, q.executor, q.timeout_ms, q.deadline, q.not_before, q.created_at, q.started_at, q.finished_at, q.cancel_asked_at, q.holder, q.river_job_id, q.mailbox_tenant, q.mailbox_user, q.mailbox_session FROM pl_queue_jobs_light AS q
+    WHERE q.pool_id = $1 AND q.job_id = m.job_id
+    LIMIT 1
+) AS j
 LEFT JOIN river_job AS r ON r.id = nullif(j.river_job_id, 0)
-WHERE j.pool_id = $1 AND j.status = 'running' AND j.job_id > $2
+WHERE m.pool_id = $1 AND m.job_id > $2 AND j.status = 'running'
   AND ($3::text = '' OR coalesce(nullif(j.holder, ''), r.attempted_by[cardinality(r.attempted_by)], '') = $3)
-ORDER BY j.job_id
+ORDER BY m.job_id
 LIMIT $4
 `
 
@@ -43,8 +52,38 @@ type HeldJobsParams struct {
 }
 
 type HeldJobsRow struct {
-	PlQueueJobsLight PlQueueJobsLight
-	HeldBy           string
+	PoolID            string
+	JobID             int64
+	TaskID            string
+	Submission        int32
+	BodyHash          []byte
+	Tenant            string
+	RequestedPriority int16
+	Priority          int16
+	Lane              string
+	Rank              int64
+	ResourceKind      string
+	ResourceUnits     int64
+	Status            string
+	ReasonCode        string
+	Reason            string
+	Attempt           int32
+	MaxAttempts       int32
+	Overtaken         int32
+	Executor          string
+	TimeoutMs         int64
+	Deadline          pgtype.Timestamptz
+	NotBefore         pgtype.Timestamptz
+	CreatedAt         pgtype.Timestamptz
+	StartedAt         pgtype.Timestamptz
+	FinishedAt        pgtype.Timestamptz
+	CancelAskedAt     pgtype.Timestamptz
+	Holder            string
+	RiverJobID        int64
+	MailboxTenant     *string
+	MailboxUser       string
+	MailboxSession    string
+	HeldBy            string
 }
 
 // Who holds a task of a worker pool is who attempts its River job.
@@ -63,37 +102,37 @@ func (q *Queries) HeldJobs(ctx context.Context, arg HeldJobsParams) ([]HeldJobsR
 	for rows.Next() {
 		var i HeldJobsRow
 		if err := rows.Scan(
-			&i.PlQueueJobsLight.PoolID,
-			&i.PlQueueJobsLight.JobID,
-			&i.PlQueueJobsLight.TaskID,
-			&i.PlQueueJobsLight.Submission,
-			&i.PlQueueJobsLight.BodyHash,
-			&i.PlQueueJobsLight.Tenant,
-			&i.PlQueueJobsLight.RequestedPriority,
-			&i.PlQueueJobsLight.Priority,
-			&i.PlQueueJobsLight.Lane,
-			&i.PlQueueJobsLight.Rank,
-			&i.PlQueueJobsLight.ResourceKind,
-			&i.PlQueueJobsLight.ResourceUnits,
-			&i.PlQueueJobsLight.Status,
-			&i.PlQueueJobsLight.ReasonCode,
-			&i.PlQueueJobsLight.Reason,
-			&i.PlQueueJobsLight.Attempt,
-			&i.PlQueueJobsLight.MaxAttempts,
-			&i.PlQueueJobsLight.Overtaken,
-			&i.PlQueueJobsLight.Executor,
-			&i.PlQueueJobsLight.TimeoutMs,
-			&i.PlQueueJobsLight.Deadline,
-			&i.PlQueueJobsLight.NotBefore,
-			&i.PlQueueJobsLight.CreatedAt,
-			&i.PlQueueJobsLight.StartedAt,
-			&i.PlQueueJobsLight.FinishedAt,
-			&i.PlQueueJobsLight.CancelAskedAt,
-			&i.PlQueueJobsLight.Holder,
-			&i.PlQueueJobsLight.RiverJobID,
-			&i.PlQueueJobsLight.MailboxTenant,
-			&i.PlQueueJobsLight.MailboxUser,
-			&i.PlQueueJobsLight.MailboxSession,
+			&i.PoolID,
+			&i.JobID,
+			&i.TaskID,
+			&i.Submission,
+			&i.BodyHash,
+			&i.Tenant,
+			&i.RequestedPriority,
+			&i.Priority,
+			&i.Lane,
+			&i.Rank,
+			&i.ResourceKind,
+			&i.ResourceUnits,
+			&i.Status,
+			&i.ReasonCode,
+			&i.Reason,
+			&i.Attempt,
+			&i.MaxAttempts,
+			&i.Overtaken,
+			&i.Executor,
+			&i.TimeoutMs,
+			&i.Deadline,
+			&i.NotBefore,
+			&i.CreatedAt,
+			&i.StartedAt,
+			&i.FinishedAt,
+			&i.CancelAskedAt,
+			&i.Holder,
+			&i.RiverJobID,
+			&i.MailboxTenant,
+			&i.MailboxUser,
+			&i.MailboxSession,
 			&i.HeldBy,
 		); err != nil {
 			return nil, err
@@ -196,9 +235,14 @@ func (q *Queries) MarkDead(ctx context.Context, arg MarkDeadParams) (int64, erro
 
 const orphanJobs = `-- name: OrphanJobs :many
 SELECT j.pool_id, j.job_id, j.task_id, j.submission, j.body_hash, j.tenant, j.requested_priority, j.priority, j.lane, j.rank, j.resource_kind, j.resource_units, j.status, j.reason_code, j.reason, j.attempt, j.max_attempts, j.overtaken, j.executor, j.timeout_ms, j.deadline, j.not_before, j.created_at, j.started_at, j.finished_at, j.cancel_asked_at, j.holder, j.river_job_id, j.mailbox_tenant, j.mailbox_user, j.mailbox_session, coalesce(nullif(j.holder, ''), r.attempted_by[cardinality(r.attempted_by)], '')::text AS held_by
-FROM pl_queue_jobs_light AS j
+FROM pl_running_jobs AS m
+CROSS JOIN LATERAL (
+    SELECT q.pool_id, q.job_id, q.task_id, q.submission, q.body_hash, q.tenant, q.requested_priority, q.priority, q.lane, q.rank, q.resource_kind, q.resource_units, q.status, q.reason_code, q.reason, q.attempt, q.max_attempts, q.overtaken, q.executor, q.timeout_ms, q.deadline, q.not_before, q.created_at, q.started_at, q.finished_at, q.cancel_asked_at, q.holder, q.river_job_id, q.mailbox_tenant, q.mailbox_user, q.mailbox_session FROM pl_queue_jobs_light AS q
+    WHERE q.pool_id = $1 AND q.job_id = m.job_id
+    LIMIT 1
+) AS j
 LEFT JOIN river_job AS r ON r.id = nullif(j.river_job_id, 0)
-WHERE j.pool_id = $1 AND j.status = 'running' AND j.job_id > $2
+WHERE m.pool_id = $1 AND m.job_id > $2 AND j.status = 'running'
   AND CASE
       WHEN j.holder LIKE 'lease:%' THEN NOT EXISTS (
           SELECT 1 FROM pl_leases AS l WHERE l.pool_id = j.pool_id AND l.job_id = j.job_id)
@@ -209,7 +253,7 @@ WHERE j.pool_id = $1 AND j.status = 'running' AND j.job_id > $2
           SELECT 1 FROM pl_workers AS w WHERE w.worker_id = r.attempted_by[cardinality(r.attempted_by)] AND w.dead_at IS NULL)
       ELSE false
   END
-ORDER BY j.job_id
+ORDER BY m.job_id
 LIMIT $3
 `
 
@@ -220,8 +264,38 @@ type OrphanJobsParams struct {
 }
 
 type OrphanJobsRow struct {
-	PlQueueJobsLight PlQueueJobsLight
-	HeldBy           string
+	PoolID            string
+	JobID             int64
+	TaskID            string
+	Submission        int32
+	BodyHash          []byte
+	Tenant            string
+	RequestedPriority int16
+	Priority          int16
+	Lane              string
+	Rank              int64
+	ResourceKind      string
+	ResourceUnits     int64
+	Status            string
+	ReasonCode        string
+	Reason            string
+	Attempt           int32
+	MaxAttempts       int32
+	Overtaken         int32
+	Executor          string
+	TimeoutMs         int64
+	Deadline          pgtype.Timestamptz
+	NotBefore         pgtype.Timestamptz
+	CreatedAt         pgtype.Timestamptz
+	StartedAt         pgtype.Timestamptz
+	FinishedAt        pgtype.Timestamptz
+	CancelAskedAt     pgtype.Timestamptz
+	Holder            string
+	RiverJobID        int64
+	MailboxTenant     *string
+	MailboxUser       string
+	MailboxSession    string
+	HeldBy            string
 }
 
 // Running tasks whose holder is not among the living; a remote worker lives as long as
@@ -238,37 +312,37 @@ func (q *Queries) OrphanJobs(ctx context.Context, arg OrphanJobsParams) ([]Orpha
 	for rows.Next() {
 		var i OrphanJobsRow
 		if err := rows.Scan(
-			&i.PlQueueJobsLight.PoolID,
-			&i.PlQueueJobsLight.JobID,
-			&i.PlQueueJobsLight.TaskID,
-			&i.PlQueueJobsLight.Submission,
-			&i.PlQueueJobsLight.BodyHash,
-			&i.PlQueueJobsLight.Tenant,
-			&i.PlQueueJobsLight.RequestedPriority,
-			&i.PlQueueJobsLight.Priority,
-			&i.PlQueueJobsLight.Lane,
-			&i.PlQueueJobsLight.Rank,
-			&i.PlQueueJobsLight.ResourceKind,
-			&i.PlQueueJobsLight.ResourceUnits,
-			&i.PlQueueJobsLight.Status,
-			&i.PlQueueJobsLight.ReasonCode,
-			&i.PlQueueJobsLight.Reason,
-			&i.PlQueueJobsLight.Attempt,
-			&i.PlQueueJobsLight.MaxAttempts,
-			&i.PlQueueJobsLight.Overtaken,
-			&i.PlQueueJobsLight.Executor,
-			&i.PlQueueJobsLight.TimeoutMs,
-			&i.PlQueueJobsLight.Deadline,
-			&i.PlQueueJobsLight.NotBefore,
-			&i.PlQueueJobsLight.CreatedAt,
-			&i.PlQueueJobsLight.StartedAt,
-			&i.PlQueueJobsLight.FinishedAt,
-			&i.PlQueueJobsLight.CancelAskedAt,
-			&i.PlQueueJobsLight.Holder,
-			&i.PlQueueJobsLight.RiverJobID,
-			&i.PlQueueJobsLight.MailboxTenant,
-			&i.PlQueueJobsLight.MailboxUser,
-			&i.PlQueueJobsLight.MailboxSession,
+			&i.PoolID,
+			&i.JobID,
+			&i.TaskID,
+			&i.Submission,
+			&i.BodyHash,
+			&i.Tenant,
+			&i.RequestedPriority,
+			&i.Priority,
+			&i.Lane,
+			&i.Rank,
+			&i.ResourceKind,
+			&i.ResourceUnits,
+			&i.Status,
+			&i.ReasonCode,
+			&i.Reason,
+			&i.Attempt,
+			&i.MaxAttempts,
+			&i.Overtaken,
+			&i.Executor,
+			&i.TimeoutMs,
+			&i.Deadline,
+			&i.NotBefore,
+			&i.CreatedAt,
+			&i.StartedAt,
+			&i.FinishedAt,
+			&i.CancelAskedAt,
+			&i.Holder,
+			&i.RiverJobID,
+			&i.MailboxTenant,
+			&i.MailboxUser,
+			&i.MailboxSession,
 			&i.HeldBy,
 		); err != nil {
 			return nil, err
