@@ -9,7 +9,7 @@ GOTESTSUM := go run gotest.tools/gotestsum@v1.13.0 --format pkgname-and-test-fai
 # The packages whose tests are about concurrency.
 RACE := ./internal/plan/... ./internal/scheduler/... ./internal/store/... ./internal/runtime/... ./internal/app/... ./workers/... ./api/...
 
-.PHONY: help run test test/race test/image test/postgres lint generate verify bench bench/size bench/quick load load/garage faults faults/short
+.PHONY: help run test test/race test/image test/postgres lint generate verify bench bench/size bench/quick load load/garage load/streams faults faults/short
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z\/]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -51,6 +51,9 @@ bench/quick: ## one short round of make bench; writes nothing
 
 load/garage: ## entries into a facility of 10,000 spots over HTTP, paced and flat out
 	go run ./internal/loadtest/garage
+
+load/streams: ## 2,000 mailbox streams on one server, 500 outcomes a second, cut and resumed
+	go run ./internal/loadtest/streams
 
 load: ## 20,000 submissions from 64 connections on each backend, proven by the history checker
 	go run ./internal/loadtest/cmd

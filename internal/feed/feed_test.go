@@ -151,7 +151,7 @@ const soon = 20 * time.Second // longer than anything here takes
 
 func TestFollowersGetEverythingOnceAndInOrder(t *testing.T) {
 	t.Parallel()
-	const writers, perWriter, boxes, readers = 4, 1500, 5, 12
+	const writers, perWriter, boxes, readers = 4, 2000, 5, 12
 	b := setup(t, newLedger(), newLedger())
 	wrote := make(map[string]int) // how many notes each box gets, by source and box
 	var all sync.WaitGroup
@@ -169,14 +169,14 @@ func TestFollowersGetEverythingOnceAndInOrder(t *testing.T) {
 			for i, n := range notes {
 				l.write(source, n)
 				b.Wake()
-				if i%100 == 0 {
+				if i%5 == 0 { // slower than the readers, so that they join while it goes on
 					time.Sleep(time.Millisecond)
 				}
 			}
 		})
 	}
 	all.Go(func() { // the backends are away at times
-		for i := range 20 {
+		for i := range 60 {
 			time.Sleep(3 * time.Millisecond)
 			b.ledgers[i%2].away.Store(i%4 < 2)
 		}
