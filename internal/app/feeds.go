@@ -49,26 +49,45 @@ func newFeeds(stores map[domain.Backend]store.Store, poll time.Duration, metrics
 	}
 }
 
-// run serves followers until ctx ends, woken by the scheduler.
+// run serves followers until ctx ends.
 func (f *feeds) run(ctx context.Context, s *scheduler.Scheduler) {
-	ended, forgetEnded := s.Watch("") // any pool may post
-	defer forgetEnded()
-	written, forgetWritten := s.WatchTrail()
-	defer forgetWritten()
+	elsewhere, forget := s.WatchElsewhere()
+	defer forget()
 
 	var all sync.WaitGroup
 	all.Go(func() { f.messages.Run(ctx) })
 	all.Go(func() { f.events.Run(ctx) })
 	for ctx.Err() == nil {
 		select {
-		case <-ended:
+		case <-elsewhere:
 			f.messages.Wake()
-		case <-written:
 			f.events.Wake()
 		case <-ctx.Done():
 		}
 	}
 	all.Wait()
+}
+
+// Posted implements scheduler.Feed.
+func (f *feeds) Posted(backend domain.Backend, messages []domain.Message) {
+	if !f.messages.Wanted() {
+		return
+	}
+	entries := make([]feed.Entry[domain.Message], len(messages))
+	for i := range messages {
+		entries[i] = messageEntry(messages[i])
+		if len(messages[i].Payload) > feedPayload {
+			entries[i].Value.Payload, entries[i].Cut = nil, true
+		}
+	}
+	f.messages.Offer(string(backend), entries)
+}
+
+// Recorded implements scheduler.Feed.
+func (f *feeds) Recorded(backend domain.Backend, events []domain.Event) {
+	if f.events.Wanted() {
+		f.events.Offer(string(backend), eventEntries(events))
+	}
 }
 
 // mailboxReader reads every mailbox of a backend.

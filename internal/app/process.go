@@ -34,6 +34,7 @@ type process struct {
 	runner    *attempts.Runner
 	river     *riverrt.Worker // nil: this process runs no worker pools
 	scheduler *scheduler.Scheduler
+	feeds     *feeds
 	record    *attempts.RecordFile // nil: no record is kept
 
 	outdated chan error // holds why this program must end, once it must
@@ -41,8 +42,9 @@ type process struct {
 
 // newProcess wires scheduler and runtimes. Of pools (as they are stored) this
 // process takes turns; with starts it runs tasks of the native ones, and those of
-// worker pools with the given concurrency (0: none).
-func newProcess(cfg *config.Config, role string, b *backends, pools []domain.Pool, registry *workers.Registry, concurrency int, log *slog.Logger) (_ *process, err error) {
+// worker pools with the given concurrency (0: none). Who follows a stream is told when
+// ctx ends.
+func newProcess(ctx context.Context, cfg *config.Config, role string, b *backends, pools []domain.Pool, registry *workers.Registry, concurrency int, log *slog.Logger) (_ *process, err error) {
 	p := &process{
 		cfg: cfg, log: log, metrics: telemetry.NewMetrics(), backends: b,
 		homes: make(map[domain.PoolID]domain.Backend, len(pools)), watch: func(context.Context) {},
@@ -65,9 +67,10 @@ func newProcess(cfg *config.Config, role string, b *backends, pools []domain.Poo
 	if err := p.newRunner(registry); err != nil {
 		return nil, err
 	}
+	p.feeds = newFeeds(b.stores, cfg.Limits.SafetyPoll(), p.metrics, ctx.Done(), log)
 	worker := newWorker(role)
 	opts := scheduler.Options{
-		Worker: worker, Stores: b.stores, Pools: turns, Log: log, Metrics: p.metrics, Reborn: p.reborn,
+		Worker: worker, Stores: b.stores, Pools: turns, Log: log, Metrics: p.metrics, Feed: p.feeds, Reborn: p.reborn,
 		SafetyPoll: cfg.Limits.SafetyPoll(), HeartbeatEvery: cfg.Limits.Heartbeat(), WorkerTTL: cfg.Limits.WorkerTTL(),
 		TurnsKept: int(cfg.Retention.TurnRows),
 		Outdated: func(err error) {

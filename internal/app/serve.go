@@ -47,16 +47,15 @@ func Serve(ctx context.Context, cfg *config.Config, opts Options) (err error) {
 	if err != nil {
 		return err
 	}
-	p, err := newProcess(cfg, "serve", b, withRuntimes(stored, wanted), registry, int(cfg.Limits.WorkerConcurrency), opts.Log)
+	p, err := newProcess(ctx, cfg, "serve", b, withRuntimes(stored, wanted), registry, int(cfg.Limits.WorkerConcurrency), opts.Log)
 	if err != nil {
 		return err
 	}
-	feeds := newFeeds(b.stores, cfg.Limits.SafetyPoll(), p.metrics, ctx.Done(), opts.Log)
 	p.watch = func(ctx context.Context) {
 		var all sync.WaitGroup
 		all.Go(func() { p.reconcile(ctx) })
 		all.Go(func() { garage.Run(ctx) })
-		all.Go(func() { feeds.run(ctx, p.scheduler) })
+		all.Go(func() { p.feeds.run(ctx, p.scheduler) })
 		all.Wait()
 	}
 	return p.run(ctx, func(ctx context.Context) (func(), error) {
@@ -69,7 +68,7 @@ func Serve(ctx context.Context, cfg *config.Config, opts Options) (err error) {
 			}
 		}
 		edge := &service{
-			scheduler: p.scheduler, stores: p.backends.stores, homes: p.homes, parking: garage, feeds: feeds, limits: p.cfg.Limits,
+			scheduler: p.scheduler, stores: p.backends.stores, homes: p.homes, parking: garage, feeds: p.feeds, limits: p.cfg.Limits,
 			now: now, log: p.log, metrics: p.metrics, stop: ctx.Done(),
 		}
 		down := p.listen(ctx, listener, edge)

@@ -45,7 +45,7 @@ func Work(ctx context.Context, cfg *config.Config, opts Options) (err error) {
 			return fmt.Errorf("pool %q is stored with runtime %s: let serve change it to worker first", stored[i].PoolID, stored[i].Runtime)
 		}
 	}
-	p, err := newProcess(cfg, "work", b, stored, registry, int(cfg.Limits.WorkerConcurrency), opts.Log)
+	p, err := newProcess(ctx, cfg, "work", b, stored, registry, int(cfg.Limits.WorkerConcurrency), opts.Log)
 	if err != nil {
 		return err
 	}

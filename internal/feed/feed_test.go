@@ -39,11 +39,13 @@ var errAway = errors.New("away")
 
 func newLedger() *ledger { return &ledger{notes: make(map[domain.Source][]note)} }
 
-func (l *ledger) write(source domain.Source, n note) {
+// write returns the entry as its writer may offer it.
+func (l *ledger) write(source domain.Source, n note) []feed.Entry[note] {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	n.source, n.seq = source, int64(len(l.notes[source])+1)
 	l.notes[source] = append(l.notes[source], n)
+	return []feed.Entry[note]{{Source: source, Seq: n.seq, Value: n, Size: 100, Cut: n.long}}
 }
 
 // Heads implements feed.Reader.
@@ -167,8 +169,14 @@ func TestFollowersGetEverythingOnceAndInOrder(t *testing.T) {
 		}
 		all.Go(func() {
 			for i, n := range notes {
-				l.write(source, n)
-				b.Wake()
+				entries := l.write(source, n)
+				switch random.IntN(4) { // by another process that says so, or by nobody who does
+				case 0:
+					b.Wake()
+				case 1:
+				default:
+					b.Offer(fmt.Sprint(w%2), entries)
+				}
 				if i%5 == 0 { // slower than the readers, so that they join while it goes on
 					time.Sleep(time.Millisecond)
 				}
@@ -293,6 +301,32 @@ func TestWhoIsCaughtUpAsksNoMore(t *testing.T) {
 	}
 	require.Equal(t, int64(len(followers)), b.counts.caughtUp.Load(), "once each, at the beginning")
 	require.Equal(t, int64(100), b.counts.delivered.Load())
+}
+
+func TestWhatIsOfferedIsNotRead(t *testing.T) {
+	t.Parallel()
+	l := newLedger()
+	b := setup(t, l)
+	b.Offer("0", l.write("s", note{box: "a"}))
+	require.False(t, b.Wanted())
+	f := b.follow(t, "a")
+	require.True(t, b.Wanted())
+	require.Equal(t, []int64{1}, b.next(t, f))
+	b.Offer("0", l.write("s", note{box: "a"}))
+	require.Equal(t, []int64{2}, b.next(t, f))
+
+	l.away.Store(true) // nothing can be read
+	for seq := range int64(20) {
+		b.Offer("0", l.write("s", note{box: "a"}))
+		require.Equal(t, []int64{3 + seq}, b.next(t, f))
+	}
+	l.write("s", note{box: "a"}) // by another process
+	b.Offer("0", l.write("s", note{box: "a"}))
+	notes, err := f.Next(t.Context(), 50*time.Millisecond)
+	require.NoError(t, err)
+	require.Empty(t, notes, "it does not follow what was handed on")
+	l.away.Store(false)
+	require.Equal(t, []int64{23, 24}, b.next(t, f))
 }
 
 func TestSlowFollowerReadsForItself(t *testing.T) {

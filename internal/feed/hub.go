@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/parkinglot/parkinglot/internal/domain"
@@ -56,7 +57,7 @@ type Options[T any] struct {
 // Hub is where followers of all backends meet. Its methods are safe for concurrent use.
 type Hub[T any] struct {
 	opts  Options[T]
-	tails []*tail[T]
+	tails map[string]*tail[T] // by backend
 	// catching holds a token for each follower that asks the backends: thousands that
 	// come back at once must not take every connection from the turns.
 	catching chan struct{}
@@ -64,6 +65,8 @@ type Hub[T any] struct {
 	mu        sync.Mutex
 	topics    map[string]map[*Follower[T]]struct{}
 	followers int
+
+	wanted atomic.Int64 // followers, for who does not have the mutex
 }
 
 // Bounds of followers.
@@ -78,15 +81,18 @@ const (
 
 // New makes a hub. It reads nothing before Run.
 func New[T any](opts Options[T]) *Hub[T] {
-	h := &Hub[T]{opts: opts, catching: make(chan struct{}, catchingUp), topics: make(map[string]map[*Follower[T]]struct{})}
+	h := &Hub[T]{
+		opts: opts, tails: make(map[string]*tail[T], len(opts.Readers)), catching: make(chan struct{}, catchingUp),
+		topics: make(map[string]map[*Follower[T]]struct{}),
+	}
 	if opts.Poll <= 0 {
 		h.opts.Poll = defaultPoll
 	}
 	for name, reader := range opts.Readers {
-		h.tails = append(h.tails, &tail[T]{
+		h.tails[name] = &tail[T]{
 			hub: h, reader: reader, log: opts.Log.With("backend", name),
 			wake: make(chan struct{}, 1), live: make(chan struct{}),
-		})
+		}
 	}
 	return h
 }
@@ -104,9 +110,21 @@ func (h *Hub[T]) Run(ctx context.Context) {
 // while nobody follows.
 func (h *Hub[T]) Wake() {
 	for _, t := range h.tails {
-		signal(t.wake)
+		t.ask()
 	}
 }
+
+// Offer hands over entries that are durable in a backend, within a source in order: what
+// follows the tail's position without a gap need not be read. It never blocks; what is
+// not wanted or too much is left to be read. The hub keeps the slice.
+func (h *Hub[T]) Offer(backend string, entries []Entry[T]) {
+	if t := h.tails[backend]; t != nil && len(entries) > 0 && h.Wanted() {
+		t.offer(entries)
+	}
+}
+
+// Wanted reports whether anybody follows.
+func (h *Hub[T]) Wanted() bool { return h.wanted.Load() > 0 }
 
 // Spec is what a follower wants.
 type Spec[T any] struct {
@@ -130,9 +148,10 @@ func (h *Hub[T]) Follow(ctx context.Context, spec Spec[T]) (*Follower[T], error)
 	}
 	h.topics[spec.Topic][f] = struct{}{}
 	h.followers++
-	live := make([]<-chan struct{}, len(h.tails))
-	for i, t := range h.tails {
-		live[i] = t.live
+	h.wanted.Store(int64(h.followers))
+	live := make(map[*tail[T]]<-chan struct{}, len(h.tails))
+	for _, t := range h.tails {
+		live[t] = t.live
 		if h.followers == 1 {
 			signal(t.wake)
 		}
@@ -147,10 +166,10 @@ func (h *Hub[T]) Follow(ctx context.Context, spec Spec[T]) (*Follower[T], error)
 }
 
 // join waits until every tail has a position.
-func (h *Hub[T]) join(ctx context.Context, live []<-chan struct{}) error {
+func (h *Hub[T]) join(ctx context.Context, live map[*tail[T]]<-chan struct{}) error {
 	ctx, cancel := context.WithTimeout(ctx, joinFor)
 	defer cancel()
-	for i, ch := range live {
+	for t, ch := range live {
 		select {
 		case <-ch:
 		case <-h.opts.Stop:
@@ -158,7 +177,7 @@ func (h *Hub[T]) join(ctx context.Context, live []<-chan struct{}) error {
 		case <-ctx.Done():
 			h.mu.Lock()
 			defer h.mu.Unlock()
-			return fmt.Errorf("begin to follow: %w", errors.Join(h.tails[i].failed, ctx.Err()))
+			return fmt.Errorf("begin to follow: %w", errors.Join(t.failed, ctx.Err()))
 		}
 	}
 	return nil
@@ -176,6 +195,7 @@ func (h *Hub[T]) leave(f *Follower[T]) {
 		delete(h.topics, f.spec.Topic)
 	}
 	h.followers--
+	h.wanted.Store(int64(h.followers))
 	h.opts.Metrics.Following(-1)
 }
 

@@ -3,6 +3,8 @@ package feed
 import (
 	"context"
 	"log/slog"
+	"maps"
+	"sync"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
@@ -15,6 +17,7 @@ const (
 	tailPage    = 500
 	tailRest    = 5 * time.Millisecond // between reads, so that wake-ups coalesce
 	tailTimeout = 5 * time.Second
+	offeredMost = 4000 // entries offered and not yet handed on
 	retryFirst  = 50 * time.Millisecond
 	retryMost   = 2 * time.Second
 )
@@ -25,6 +28,10 @@ type tail[T any] struct {
 	reader Reader[T]
 	log    *slog.Logger
 	wake   chan struct{}
+
+	offering sync.Mutex
+	offered  []Entry[T] // in the order they were offered
+	unread   bool       // there may be more than what was offered
 
 	// Guarded by the hub's mutex.
 	live   chan struct{} // closed while there is a position
@@ -67,6 +74,9 @@ func (t *tail[T]) wanted() bool {
 	if t.at != nil {
 		t.at, t.live = nil, make(chan struct{})
 	}
+	t.offering.Lock()
+	defer t.offering.Unlock()
+	t.offered = nil
 	return false
 }
 
@@ -82,12 +92,63 @@ func (t *tail[T]) step(ctx context.Context) (more bool, err error) {
 		t.begin(heads)
 		return true, nil
 	}
+	if !t.takeOffered() {
+		return false, nil
+	}
 	entries, err := t.reader.After(ctx, t.at, tailPage)
 	if err != nil {
+		t.ask()
 		return false, err
 	}
 	t.publish(entries)
-	return len(entries) >= tailPage, nil
+	more = len(entries) >= tailPage
+	if more {
+		t.ask()
+	}
+	return more, nil
+}
+
+// ask makes the tail read.
+func (t *tail[T]) ask() {
+	t.offering.Lock()
+	t.unread = true
+	t.offering.Unlock()
+	signal(t.wake)
+}
+
+// offer keeps entries for the tail, as far as there is room.
+func (t *tail[T]) offer(entries []Entry[T]) {
+	t.offering.Lock()
+	if len(t.offered)+len(entries) <= offeredMost {
+		t.offered = append(t.offered, entries...)
+	} else {
+		t.unread = true
+	}
+	t.offering.Unlock()
+	signal(t.wake)
+}
+
+// takeOffered hands on what was offered and follows the position without a gap. It
+// reports whether to read: something is missing, or may be.
+func (t *tail[T]) takeOffered() (read bool) {
+	t.offering.Lock()
+	offered := t.offered
+	read, t.offered, t.unread = t.unread, nil, false
+	t.offering.Unlock()
+
+	next := maps.Clone(t.at)
+	kept := offered[:0]
+	for i := range offered {
+		switch e := &offered[i]; {
+		case e.Seq == next[e.Source]+1:
+			next[e.Source] = e.Seq
+			kept = append(kept, *e)
+		case e.Seq > next[e.Source]:
+			read = true // written by others in between, or lost on the way
+		}
+	}
+	t.publish(kept)
+	return read
 }
 
 func (t *tail[T]) begin(heads domain.Cursor) {
@@ -95,6 +156,7 @@ func (t *tail[T]) begin(heads domain.Cursor) {
 	defer t.hub.mu.Unlock()
 	t.at, t.failed = heads, nil
 	close(t.live)
+	t.ask() // what was written since
 }
 
 // publish gives entries to their followers. The position moves in the same critical
@@ -139,6 +201,7 @@ func (t *tail[T]) rest(ctx context.Context) {
 	select {
 	case <-t.wake:
 	case <-poll.C:
+		t.ask()
 	case <-ctx.Done():
 	}
 }

@@ -108,10 +108,11 @@ func (s *Scheduler) WatchTask(pool domain.PoolID, id domain.TaskID) (<-chan stru
 	return s.watchers.task(pool, id)
 }
 
-// WatchTrail returns a channel that gets a signal (one at a time, coalesced) when this
-// process has written to the audit trail, or another one says that something ended.
-// Other events of other processes give no signal.
-func (s *Scheduler) WatchTrail() (<-chan struct{}, func()) { return s.watchers.events() }
+// WatchElsewhere returns a channel that gets a signal (one at a time, coalesced) when
+// something may have been written that was not handed to Options.Feed: another process
+// says that something ended, hints may have been missed, or Announce was called. Events
+// that end nothing, of other processes, give no signal.
+func (s *Scheduler) WatchElsewhere() (<-chan struct{}, func()) { return s.watchers.others() }
 
 // Announce says that something that has no loop here was written to a backend:
 // messages, events. It wakes who watches in this process and in the others. It never

@@ -21,14 +21,24 @@ func (l *loop) committed(t *turn) {
 	if len(d.Ended) > 0 || len(d.Messages) > 0 {
 		l.s.watchers.ended(l.pool, d.Ended)
 	}
-	if len(d.Events) > 0 {
-		l.s.watchers.written()
-	}
+	l.hand(t)
 	l.setTimer(t)
 	l.view.saw(t.pool, l.after(t), t.capped(), !d.Idle)
 	l.backend.hint(l.hints(t))
 	if len(d.Messages) > 0 && t.pool.MailboxBackend != l.backend.name {
 		l.backend.outbox.kick()
+	}
+}
+
+// hand gives what the turn wrote to the feed. Messages on their way to another backend
+// are handed over when they are there.
+func (l *loop) hand(t *turn) {
+	d := &t.decisions
+	if len(d.Events) > 0 {
+		l.s.opts.Feed.Recorded(l.backend.name, d.Events)
+	}
+	if len(d.Messages) > 0 && t.pool.MailboxBackend == l.backend.name {
+		l.s.opts.Feed.Posted(l.backend.name, d.Messages)
 	}
 }
 

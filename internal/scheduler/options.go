@@ -48,6 +48,22 @@ type Pool struct {
 	Backend domain.Backend
 }
 
+// Feed takes what turns of this process have written, once it is durable, for those
+// who follow a mailbox or the trail. Its methods never block, are called from many
+// goroutines, and do not change what they are given. What other processes write is told
+// by WatchElsewhere.
+type Feed interface {
+	// Posted takes messages that are now in mailboxes of the backend, in order within a source.
+	Posted(backend domain.Backend, messages []domain.Message)
+	// Recorded takes events that are now in the trail of the backend, in order.
+	Recorded(backend domain.Backend, events []domain.Event)
+}
+
+type noFeed struct{}
+
+func (noFeed) Posted(domain.Backend, []domain.Message) {}
+func (noFeed) Recorded(domain.Backend, []domain.Event) {}
+
 // Options are what New needs.
 type Options struct {
 	// Worker is this process's first incarnation. ID must be new; empty: one is made.
@@ -72,6 +88,8 @@ type Options struct {
 	Holders []Holder
 	Log     *slog.Logger // nil: slog.Default()
 	Metrics Metrics      // nil: none
+	// Feed is handed what this process writes; nil: nobody.
+	Feed Feed
 
 	// SafetyPoll is how often a backend shared with other processes is looked at
 	// in case a hint was lost. Default 1 s; negative: never.
@@ -126,6 +144,9 @@ func (o *Options) complete() error {
 	}
 	if o.Metrics == nil {
 		o.Metrics = noMetrics{}
+	}
+	if o.Feed == nil {
+		o.Feed = noFeed{}
 	}
 	if o.decide == nil {
 		o.decide = plan.Turn

@@ -137,6 +137,7 @@ func (o *outbox) deliver(ctx context.Context, limit int) (read, delivered int, e
 		}
 		delivered += len(mine)
 		o.tell(mine)
+		o.b.s.opts.Feed.Posted(name, mine)
 	}
 	return len(messages), delivered, err
 }

@@ -12,14 +12,16 @@ type watchers struct {
 	mu    sync.Mutex
 	pools map[domain.PoolID]map[chan struct{}]struct{}
 	tasks map[domain.PoolID]map[domain.TaskID]map[chan struct{}]struct{}
-	trail map[chan struct{}]struct{}
+	// elsewhere are fired when something may have been written that no turn of this process wrote.
+	elsewhere map[chan struct{}]struct{}
 }
 
 func newWatchers() *watchers {
 	return &watchers{
 		pools: make(map[domain.PoolID]map[chan struct{}]struct{}),
 		tasks: make(map[domain.PoolID]map[domain.TaskID]map[chan struct{}]struct{}),
-		trail: make(map[chan struct{}]struct{}),
+
+		elsewhere: make(map[chan struct{}]struct{}),
 	}
 }
 
@@ -60,27 +62,19 @@ func (w *watchers) task(pool domain.PoolID, id domain.TaskID) (<-chan struct{}, 
 	}
 }
 
-// events registers a watcher of everything that is written to the trail.
-func (w *watchers) events() (<-chan struct{}, func()) {
+// others registers a watcher of what is written elsewhere.
+func (w *watchers) others() (<-chan struct{}, func()) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 
 	ch := make(chan struct{}, 1)
-	w.trail[ch] = struct{}{}
+	w.elsewhere[ch] = struct{}{}
 	return ch, func() {
 		w.mu.Lock()
 		defer w.mu.Unlock()
 
-		delete(w.trail, ch)
+		delete(w.elsewhere, ch)
 	}
-}
-
-// written wakes the watchers of the trail.
-func (w *watchers) written() {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-
-	fire(w.trail)
 }
 
 // ended wakes the watchers of the pool and those of the tasks that ended.
@@ -102,7 +96,7 @@ func (w *watchers) unknown(pool domain.PoolID) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 
-	fire(w.trail)
+	fire(w.elsewhere)
 	fire(w.pools[pool])
 	fire(w.pools[""])
 	for _, chs := range w.tasks[pool] {
@@ -115,7 +109,7 @@ func (w *watchers) all() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 
-	fire(w.trail)
+	fire(w.elsewhere)
 	for _, chs := range w.pools {
 		fire(chs)
 	}

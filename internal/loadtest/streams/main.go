@@ -85,7 +85,8 @@ func measure(ctx context.Context, s *server, o options) error {
 		return err
 	}
 	defer all.close()
-	const settle = 5 * time.Second // garbage of connecting
+	// The garbage of connecting goes, and idle Postgres backends report what they did.
+	const settle = 12 * time.Second
 	time.Sleep(settle)
 	idle, err := s.look(ctx)
 	if err != nil {
