@@ -9,7 +9,7 @@ GOTESTSUM := go run gotest.tools/gotestsum@v1.13.0 --format pkgname-and-test-fai
 # The packages whose tests are about concurrency.
 RACE := ./internal/plan/... ./internal/scheduler/... ./internal/store/... ./internal/runtime/... ./internal/app/... ./workers/... ./api/...
 
-.PHONY: help run test test/race test/image test/postgres lint generate verify bench bench/size bench/quick load load/garage load/streams faults faults/short
+.PHONY: help run test test/race test/image test/postgres lint generate verify bench bench/size bench/quick load load/audit load/garage load/streams faults faults/short
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z\/]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,6 +48,9 @@ bench/size: ## the same with millions of rows in the tables
 
 bench/quick: ## one short round of make bench; writes nothing
 	go run ./internal/bench/cmd -quick -docs ""
+
+load/audit: ## GET /audit over HTTP by task, tenant and pool in 10,000,000 events of one day
+	go run ./internal/loadtest/audit
 
 load/garage: ## entries into a facility of 10,000 spots over HTTP, paced and flat out
 	go run ./internal/loadtest/garage

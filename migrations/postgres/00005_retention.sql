@@ -22,17 +22,18 @@ LANGUAGE sql IMMUTABLE AS $$
 $$;
 -- +goose StatementEnd
 
--- Instead of an index by tenant, by kind and by subject: which blocks of 256 events of a
--- source have something of a key, 'tenant:…', 'kind:…' or a subject but a task. Who writes the
--- first event of a next block adds the rows of the finished ones, a few hundredths of a
--- row an event; readers look through the blocks of a key, and through what is not in a
--- block yet. The empty key is in every block.
+-- Instead of an index by tenant, by kind and by subject: which of a block of 256 events of
+-- a source are about a key, 'tenant:…', 'kind:…' or a subject but a task or a pool. Who
+-- writes the first event of a next block adds the rows of the finished ones, a few
+-- hundredths of a row an event; readers look through the blocks of a key, and through
+-- what is not in a block yet. The empty key is in every block.
 CREATE TABLE pl_audit_blocks (
     key     text COLLATE "C" NOT NULL,
     source  text COLLATE "C" NOT NULL,
     block   bigint      NOT NULL, -- seq / 256
     from_at timestamptz NOT NULL, -- of the block's first event
     at      timestamptz NOT NULL, -- of its last
+    places  smallint[]  NOT NULL, -- seq % 256, in order; of the empty key none
     PRIMARY KEY (key, source, block, at)
 ) PARTITION BY RANGE (at);
 
@@ -84,17 +85,22 @@ BEGIN
         SELECT b.block, b.at INTO last, last_at FROM pl_audit_blocks AS b
         WHERE b.key = '' AND b.source = of_source ORDER BY b.block DESC LIMIT 1;
     END IF;
-    INSERT INTO pl_audit_blocks (key, source, block, from_at, at)
-    SELECT DISTINCT k.key, of_source, e.block, e.from_at, e.at
+    INSERT INTO pl_audit_blocks (key, source, block, from_at, at, places)
+    SELECT k.key, of_source, e.block, e.from_at, e.at,
+           coalesce(array_agg(e.place ORDER BY e.place) FILTER (WHERE k.key <> ''), '{}')
     FROM (
-        SELECT a.seq / 256 AS block, a.kind, a.tenant, a.pool_id, a.subjects, min(a.at) OVER w AS from_at, max(a.at) OVER w AS at
+        SELECT a.seq / 256 AS block, (a.seq % 256)::smallint AS place, a.kind, a.tenant, a.subjects,
+               min(a.at) OVER w AS from_at, max(a.at) OVER w AS at
         FROM pl_audit_events AS a
         WHERE a.source = of_source AND a.seq >= coalesce(last + 1, 0) * 256 AND a.seq < before * 256
           AND a.at >= coalesce(last_at, '-infinity')
         WINDOW w AS (PARTITION BY a.seq / 256)
     ) AS e
-    CROSS JOIN LATERAL unnest(ARRAY['', 'kind:' || e.kind, 'tenant:' || e.tenant, 'pool:' || e.pool_id] || e.subjects) AS k (key)
-    WHERE k.key NOT LIKE 'task:%' AND k.key NOT IN ('tenant:', 'pool:');
+    CROSS JOIN LATERAL (
+        SELECT DISTINCT u.key FROM unnest(ARRAY['', 'kind:' || e.kind, 'tenant:' || e.tenant] || e.subjects) AS u (key)
+    ) AS k
+    WHERE k.key NOT LIKE 'task:%' AND k.key NOT LIKE 'pool:%' AND k.key <> 'tenant:'
+    GROUP BY k.key, e.block, e.from_at, e.at;
 END
 $$;
 -- +goose StatementEnd
@@ -145,9 +151,10 @@ $$;
 -- +goose StatementEnd
 
 -- The first events of a source, in order, that are in [first, before) and fit the filter:
--- those of the blocks that have both keys, then those in no block yet. Stable, so that
--- all of it sees one state. One plan for all days, which prunes them as it runs: to plan
--- for each block anew would cost more than to read it.
+-- those that blocks have of of_key (where they have something of also), then those in no
+-- block yet. The empty key is for what blocks do not know. Stable, so that all of it
+-- sees one state. One plan for all days, which prunes them as it runs: to plan for
+-- each call anew would cost more than to read.
 -- +goose StatementBegin
 CREATE FUNCTION pl_audit_find(
     of_source text, first bigint, before bigint, of_key text, also text,
@@ -155,22 +162,33 @@ CREATE FUNCTION pl_audit_find(
 ) RETURNS SETOF pl_audit_events
 LANGUAGE plpgsql STABLE SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET enable_bitmapscan = off AS $$
 DECLARE
-    b     record;
-    tail  bigint;
+    after bigint := first - 1;
+    want  integer := most; -- candidates to look at
+    seqs  bigint[];
+    since timestamptz;
+    until timestamptz;
+    tail  bigint := 0;
     more  bigint;
     got   bigint := 0;
 BEGIN
-    FOR b IN
-        SELECT k.block, k.from_at, k.at FROM pl_audit_blocks AS k
-        WHERE k.key = of_key AND k.source = of_source AND k.block >= first / 256 AND k.block <= (before - 1) / 256
-          AND (also = '' OR EXISTS (
-            SELECT FROM pl_audit_blocks AS o
-            WHERE o.key = also AND o.source = of_source AND o.block = k.block AND o.at = k.at))
-        ORDER BY k.block
-    LOOP
+    WHILE of_key <> '' LOOP
+        SELECT array_agg(c.seq), min(c.from_at), max(c.at) INTO seqs, since, until
+        FROM (
+            SELECT k.block * 256 + p.place AS seq, k.from_at, k.at
+            FROM pl_audit_blocks AS k
+            CROSS JOIN LATERAL unnest(k.places) AS p (place)
+            WHERE k.key = of_key AND k.source = of_source
+              AND k.block >= (after + 1) / 256 AND k.block <= (before - 1) / 256
+              AND k.block * 256 + p.place > after AND k.block * 256 + p.place < before
+              AND (also = '' OR EXISTS (
+                SELECT FROM pl_audit_blocks AS o
+                WHERE o.key = also AND o.source = of_source AND o.block = k.block AND o.at = k.at))
+            ORDER BY k.block, p.place
+            LIMIT want
+        ) AS c;
+        EXIT WHEN seqs IS NULL;
         RETURN QUERY SELECT a.* FROM pl_audit_events AS a
-        WHERE a.source = of_source AND a.seq >= greatest(b.block * 256, first) AND a.seq < least(b.block * 256 + 256, before)
-          AND a.at >= b.from_at AND a.at <= b.at
+        WHERE a.source = of_source AND a.seq = ANY (seqs) AND a.at >= since AND a.at <= until
           AND (of_tenant = '' OR a.tenant = of_tenant)
           AND (of_kind = '' OR a.kind = of_kind)
           AND (of_subject = '' OR of_subject = ANY (pl_event_subjects(a.subjects, a.task_id, a.pool_id, a.tenant)))
@@ -181,9 +199,13 @@ BEGIN
         IF got >= most THEN
             RETURN;
         END IF;
+        after := seqs[cardinality(seqs)];
+        want := least(2 * want, 10000);
     END LOOP;
-    SELECT (k.block + 1) * 256 INTO tail FROM pl_audit_blocks AS k
-    WHERE k.key = '' AND k.source = of_source ORDER BY k.block DESC LIMIT 1;
+    IF of_key <> '' THEN
+        SELECT (k.block + 1) * 256 INTO tail FROM pl_audit_blocks AS k
+        WHERE k.key = '' AND k.source = of_source ORDER BY k.block DESC LIMIT 1;
+    END IF;
     RETURN QUERY SELECT a.* FROM pl_audit_events AS a
     WHERE a.source = of_source AND a.seq >= greatest(tail, first) AND a.seq < before
       AND (of_tenant = '' OR a.tenant = of_tenant)

@@ -119,6 +119,9 @@ func (s *Store) Events(ctx context.Context, f store.EventFilter) ([]domain.Event
 		task = id
 	}
 	arg.Key, arg.Also = auditKeys(&f)
+	if id, ok := strings.CutPrefix(f.Subject, "pool:"); ok && f.Pool == "" {
+		arg.PoolID = id // its events are of its own source
+	}
 	var events []domain.Event
 	err := s.read(ctx, "events", func(ctx context.Context, q *dbsqlc.Queries) (err error) {
 		var rows []dbsqlc.PlAuditEvent
@@ -128,7 +131,7 @@ func (s *Store) Events(ctx context.Context, f store.EventFilter) ([]domain.Event
 				CursorSources: arg.CursorSources, CursorSeqs: arg.CursorSeqs, TaskID: task, Tenant: arg.Tenant,
 				FromAt: arg.FromAt, ToAt: arg.ToAt, Kind: arg.Kind, Subject: arg.Subject, MaxRows: arg.MaxRows, PoolID: arg.PoolID,
 			})
-		case arg.Key != "":
+		case f.Kind != "" || f.Tenant != "" || f.Subject != "":
 			rows, err = q.EventsOfKey(ctx, arg)
 		default:
 			rows, err = q.Events(ctx, dbsqlc.EventsParams{
@@ -144,11 +147,11 @@ func (s *Store) Events(ctx context.Context, f store.EventFilter) ([]domain.Event
 	return events, err
 }
 
-// auditKeys returns the keys of pl_audit_blocks to look through for what fits f, the
-// one that is likely in fewer blocks first: at most two, none for what every block has.
+// auditKeys returns the keys of pl_audit_blocks to look through for what fits f, at most
+// two: the one that likely has fewer events first; empty for none.
 func auditKeys(f *store.EventFilter) (key, also string) {
 	var keys []string
-	if f.Subject != "" {
+	if f.Subject != "" && !strings.HasPrefix(f.Subject, "pool:") {
 		keys = append(keys, f.Subject)
 	}
 	common := f.Kind == domain.EventSubmit || f.Kind == domain.EventEnqueue || f.Kind == domain.EventStart || f.Kind == domain.EventComplete

@@ -77,6 +77,7 @@ type PlAuditBlock struct {
 	Block  int64
 	FromAt pgtype.Timestamptz
 	At     pgtype.Timestamptz
+	Places []int16
 }
 
 type PlAuditEvent struct {
