@@ -47,7 +47,7 @@ bench/size: ## the same with millions of rows in the tables
 	go run ./internal/bench/cmd -size
 
 bench/quick: ## one short round of make bench; writes nothing
-	go run ./internal/bench/cmd -quick -docs ""
+	go run ./internal/bench/cmd -quick
 
 load/audit: ## GET /audit over HTTP by task, tenant and pool in 10,000,000 events of one day
 	go run ./internal/loadtest/audit

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"runtime"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
@@ -34,6 +35,7 @@ func newServe() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			defer runtime.KeepAlive(ballast())
 			return app.Serve(cmd.Context(), cfg, app.Options{ //nolint:wrapcheck // says what failed and what to do
 				Listen: listen, Migrate: migrate, Log: log,
 				Ready: func(running app.Running) {

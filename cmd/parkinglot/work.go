@@ -1,6 +1,8 @@
 package main
 
 import (
+	"runtime"
+
 	"github.com/spf13/cobra"
 
 	"github.com/parkinglot/parkinglot/internal/app"
@@ -31,6 +33,7 @@ func newWork() *cobra.Command {
 			for i, pool := range pools {
 				ids[i] = domain.PoolID(pool)
 			}
+			defer runtime.KeepAlive(ballast())
 			return app.Work(cmd.Context(), cfg, app.Options{ //nolint:wrapcheck // says what failed and what to do
 				Pools: ids, Migrate: migrate, Log: log,
 				Ready: func(running app.Running) {

@@ -68,6 +68,7 @@ func (b *bench) fill(ctx context.Context, c *Case) (*fixture, error) {
 		return nil, err
 	}
 	err = l.lifecycles(ctx, &one, 0, 1)
+	serial.Add(1) // its id is taken now
 	if err == nil && c.Queued > 0 {
 		err = l.wind(ctx) // what is queued must not start yet
 	}

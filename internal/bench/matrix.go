@@ -266,7 +266,7 @@ func memory() Scenario {
 	}
 	return Scenario{
 		Name: "memory", Title: "Memory with a long queue", Chart: Resident, Size: true, Once: true,
-		What:  "`serve` takes 1,000,000 tasks through `tasks:batch`, all of which stay queued; then its resident memory is read.",
+		What:  "`serve` takes 1,000,000 tasks through `tasks:batch`, all of which stay queued; five seconds later its resident memory is read. The peak is from while it took them, eight batches of 1,000 at a time.",
 		Cases: []Case{c(domain.BackendPostgres), c(domain.BackendFile)},
 		Lines: []Line{
 			{What: "`serve` with 1,000,000 queued on Postgres, resident MiB", Metric: Resident, Of: "postgres", AtMost: 150},

@@ -8,8 +8,11 @@ import (
 	"time"
 )
 
+// settleDown is how long after the last submission memory is read.
+const settleDown = 5 * time.Second
+
 // measureMemory lets a server take the tasks of a long queue and reads its resident
-// memory then. One unit and a first task of an hour keep everything queued.
+// memory then, and the most it ever was. One unit and a first task of an hour keep everything queued.
 func measureMemory(ctx context.Context, b *bench, c *Case) (m Metrics, err error) {
 	fresh := *c
 	fresh.Queued = 0 // the server fills the tables itself
@@ -41,6 +44,11 @@ func measureMemory(ctx context.Context, b *bench, c *Case) (m Metrics, err error
 		return nil, fmt.Errorf("%d of %d tasks are live", left, c.Queued+1)
 	}
 	m = Metrics{PerSecond: float64(c.Queued) / took.Seconds()}
+	select { // what the last requests left behind is no part of the queue
+	case <-time.After(settleDown):
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", f.processes[0].PID()))
 	if err != nil {
 		return nil, fmt.Errorf("read the server's memory: %w", err)

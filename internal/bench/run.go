@@ -13,6 +13,7 @@ import (
 type Options struct {
 	URL    string         // of the Postgres
 	Only   *regexp.Regexp // scenarios whose name matches; nil: all
+	Cases  *regexp.Regexp // cases whose name matches; nil: all
 	Size   bool           // those that need large tables; else the others
 	Rounds int
 	Tasks  int  // of every measurement; 0: what the matrix says
@@ -35,7 +36,7 @@ func (o *Options) Select(matrix []Scenario) []Scenario {
 		if s.Size != o.Size || o.Only != nil && !o.Only.MatchString(s.Name) {
 			continue
 		}
-		s.Cases = slices.Clone(s.Cases)
+		s.Cases = slices.DeleteFunc(slices.Clone(s.Cases), func(c Case) bool { return o.Cases != nil && !o.Cases.MatchString(c.Name) })
 		for i := range s.Cases {
 			c := &s.Cases[i]
 			if o.Tasks > 0 {
@@ -43,6 +44,9 @@ func (o *Options) Select(matrix []Scenario) []Scenario {
 			}
 			if o.Shrink > 1 {
 				c.Tasks = max(c.Tasks/o.Shrink, 1)
+				if s.Size {
+					c.Queued, c.Finished = min(c.Queued, max(c.Queued/o.Shrink, 100)), c.Finished/o.Shrink
+				}
 			}
 			if batch := max(c.Batch, 1); c.Tasks%batch != 0 {
 				c.Tasks += batch - c.Tasks%batch

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
@@ -65,6 +66,23 @@ func (f *servers) close(ctx context.Context) error {
 	}
 	group.Wait()
 	return errors.Join(errs...)
+}
+
+// complaints returns the first of what the servers' logs say beside their routine.
+func (f *servers) complaints() string {
+	const most = 2000
+	var said strings.Builder
+	for _, p := range f.processes {
+		for line := range strings.Lines(p.Output()) {
+			if strings.Contains(line, `"level":"WARN"`) || strings.Contains(line, `"level":"ERROR"`) {
+				said.WriteString(line)
+			}
+			if said.Len() > most {
+				return said.String()
+			}
+		}
+	}
+	return said.String()
 }
 
 func (f *servers) pids() []int {
@@ -151,6 +169,9 @@ func measureServe(ctx context.Context, b *bench, c *Case) (m Metrics, err error)
 		return nil, err
 	}
 	m, err = b.measureServers(ctx, c, f)
+	if err != nil {
+		err = fmt.Errorf("%w\n%s", err, f.complaints())
+	}
 	if err = errors.Join(err, f.close(ctx)); err != nil {
 		return nil, err
 	}

@@ -41,6 +41,7 @@ var statements string
 
 type flags struct {
 	only       string
+	cases      string
 	rounds     int
 	tasks      int
 	quick      bool
@@ -55,9 +56,10 @@ type flags struct {
 func run(ctx context.Context) error {
 	var f flags
 	flag.StringVar(&f.only, "only", "", "scenarios to measure: those whose name matches this regular expression")
+	flag.StringVar(&f.cases, "cases", "", "cases to measure: those whose name matches this regular expression; writes nothing")
 	flag.IntVar(&f.rounds, "rounds", 5, "measurements of each case")
 	flag.IntVar(&f.tasks, "tasks", 0, "lifecycles of every measurement; 0: what the matrix says")
-	flag.BoolVar(&f.quick, "quick", false, "one round of a quarter of the size")
+	flag.BoolVar(&f.quick, "quick", false, "one round of a quarter of the size; writes nothing")
 	flag.BoolVar(&f.size, "size", false, "the scenarios with large tables instead of the others")
 	flag.BoolVar(&f.resume, "resume", false, "go on where the results stop")
 	flag.StringVar(&f.docs, "docs", "docs", "folder of benchmarks.md and bench/; empty: write nothing")
@@ -71,13 +73,20 @@ func run(ctx context.Context) error {
 	options := bench.Options{Size: f.size, Rounds: f.rounds, Tasks: f.tasks, Resume: f.resume}
 	if f.quick {
 		const quarter = 4
-		options.Rounds, options.Shrink = 1, quarter
+		options.Rounds, options.Shrink, f.docs = 1, quarter, ""
 	}
 	if f.only != "" {
 		var err error
 		if options.Only, err = regexp.Compile(f.only); err != nil {
 			return fmt.Errorf("-only: %w", err)
 		}
+	}
+	if f.cases != "" {
+		var err error
+		if options.Cases, err = regexp.Compile(f.cases); err != nil {
+			return fmt.Errorf("-cases: %w", err)
+		}
+		f.docs = "" // half of a scenario must not replace a whole one
 	}
 	scenarios := options.Select(bench.Matrix())
 	if len(scenarios) == 0 {
