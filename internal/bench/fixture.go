@@ -38,6 +38,11 @@ var (
 	moreOfTenant = map[string]string{"turn_no": "t.turn_no + 1", "queued": "t.queued + $1"}
 )
 
+// enqueueAll puts every task that is queued into the order.
+const enqueueAll = `INSERT INTO pl_queued_jobs (pool_id, job_id, tenant, lane, priority, rank, deadline, not_before)
+	SELECT j.pool_id, j.job_id, j.tenant, j.lane, j.priority, j.rank, j.deadline, j.not_before
+	FROM pl_queue_jobs AS j WHERE j.status = 'queued'`
+
 // fixture returns the schema that has as many tasks as the case wants. done checks
 // that its counters equal its rows.
 func (b *bench) fixture(ctx context.Context, c *Case) (schema string, done func() error, err error) {
@@ -89,7 +94,7 @@ func (b *bench) fill(ctx context.Context, c *Case) (*fixture, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, err := pool.Exec(ctx, "VACUUM (ANALYZE) pl_queue_jobs, pl_pool_turns, pl_tenants"); err != nil {
+	if _, err := pool.Exec(ctx, "VACUUM (ANALYZE) pl_queue_jobs, pl_queued_jobs, pl_pool_turns, pl_tenants"); err != nil {
 		return nil, fmt.Errorf("vacuum: %w", err)
 	}
 	return &fixture{schema: schema}, b.reconcile(ctx, schema)
@@ -106,6 +111,9 @@ func copyTask(ctx context.Context, tx pgx.Tx, n int, queued bool) error {
 		return err
 	}
 	if queued {
+		if _, err := tx.Exec(ctx, enqueueAll); err != nil {
+			return fmt.Errorf("%s: %w", enqueueAll, err)
+		}
 		if err := copyRow(ctx, tx, "pl_tenants", "turn_no", moreOfTenant, n, false); err != nil {
 			return err
 		}
