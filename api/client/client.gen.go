@@ -1411,7 +1411,7 @@ type Cancelled struct {
 // Completion defines model for Completion.
 type Completion struct {
 	// Result Any JSON; left in the mailbox and shown with the task.
-	Result interface{} `json:"result,omitempty"`
+	Result json.RawMessage `json:"result,omitempty"`
 }
 
 // Event defines model for Event.
@@ -1642,8 +1642,8 @@ type HeartbeatResult struct {
 	CancelRequested bool `json:"cancelRequested"`
 
 	// ExpiresAt When the lease is lost if no heartbeat comes; absent of a lost one.
-	ExpiresAt time.Time `json:"expiresAt,omitempty"`
-	LeaseID   string    `json:"leaseId"`
+	ExpiresAt *time.Time `json:"expiresAt,omitempty"`
+	LeaseID   string     `json:"leaseId"`
 
 	// Lost The lease has ended, and somebody else may run the task: stop at once, and report nothing.
 	Lost bool `json:"lost"`
@@ -1662,13 +1662,13 @@ type Imported struct {
 
 // LeaseEnd defines model for LeaseEnd.
 type LeaseEnd struct {
-	Attempt int64  `json:"attempt"`
-	JobID   int64  `json:"jobId"`
-	PoolID  string `json:"poolId"`
-	Reason  Reason `json:"reason,omitempty"`
+	Attempt int64   `json:"attempt"`
+	JobID   int64   `json:"jobId"`
+	PoolID  string  `json:"poolId"`
+	Reason  *Reason `json:"reason,omitempty"`
 
 	// RetryAt End of the backoff of a retry.
-	RetryAt time.Time `json:"retryAt,omitempty"`
+	RetryAt *time.Time `json:"retryAt,omitempty"`
 
 	// Status queued: there will be another attempt.
 	Status LeaseEndStatus `json:"status"`
@@ -1710,15 +1710,15 @@ type LeaseRequest struct {
 
 // LeaseView defines model for LeaseView.
 type LeaseView struct {
-	Attempt           int64     `json:"attempt"`
-	CancelRequestedAt time.Time `json:"cancelRequestedAt,omitempty"`
-	ExpiresAt         time.Time `json:"expiresAt"`
-	GrantedAt         time.Time `json:"grantedAt"`
-	JobID             int64     `json:"jobId"`
-	PoolID            string    `json:"poolId"`
-	TimeoutAt         time.Time `json:"timeoutAt"`
-	TTLSecs           float64   `json:"ttlSecs"`
-	WorkerID          string    `json:"workerId"`
+	Attempt           int64      `json:"attempt"`
+	CancelRequestedAt *time.Time `json:"cancelRequestedAt,omitempty"`
+	ExpiresAt         time.Time  `json:"expiresAt"`
+	GrantedAt         time.Time  `json:"grantedAt"`
+	JobID             int64      `json:"jobId"`
+	PoolID            string     `json:"poolId"`
+	TimeoutAt         time.Time  `json:"timeoutAt"`
+	TTLSecs           float64    `json:"ttlSecs"`
+	WorkerID          string     `json:"workerId"`
 }
 
 // LeasedTasks defines model for LeasedTasks.
@@ -1729,9 +1729,9 @@ type LeasedTasks struct {
 
 // LeasedWork defines model for LeasedWork.
 type LeasedWork struct {
-	Attempt   int64     `json:"attempt"`
-	CreatedAt time.Time `json:"createdAt"`
-	Deadline  time.Time `json:"deadline,omitempty"`
+	Attempt   int64      `json:"attempt"`
+	CreatedAt time.Time  `json:"createdAt"`
+	Deadline  *time.Time `json:"deadline,omitempty"`
 
 	// Executor What the worker is to do: a name that client and worker agree on.
 	Executor string `json:"executor"`
@@ -1746,7 +1746,7 @@ type LeasedWork struct {
 	MaxAttempts int64  `json:"maxAttempts"`
 
 	// Payload The same JSON as it was submitted, without white space.
-	Payload interface{} `json:"payload,omitempty"`
+	Payload json.RawMessage `json:"payload,omitempty"`
 
 	// PoolID Examples: render
 	PoolID       string             `json:"poolId"`

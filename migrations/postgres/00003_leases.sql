@@ -1,3 +1,4 @@
+-- oldest-program: 2
 -- +goose Up
 
 -- Who of the remote workers of web pools holds what. A row begins with the attempt it
