@@ -63,7 +63,8 @@ type Service interface {
 	// FollowEvents is FollowMessages for the audit trail.
 	FollowEvents(ctx context.Context, filter store.EventFilter) (Stream[domain.Event], error)
 
-	// Ready returns what keeps the program from serving; nothing: it is ready.
+	// Ready returns what keeps the program from serving, or, degraded, only makes it serve
+	// less well; nothing: it is ready.
 	Ready(ctx context.Context) []Problem
 }
 
@@ -102,6 +103,7 @@ type TaskView struct {
 
 // Problem is one thing that keeps the program from being ready.
 type Problem struct {
-	Component string `json:"component"` // "postgres", "file", "pool llm", …
-	Message   string `json:"message"`
+	Component string // "postgres", "outbox file", "pool llm", "process"
+	Message   string
+	Degraded  bool // it can still serve
 }

@@ -2,6 +2,7 @@ package api_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"io"
@@ -101,6 +102,38 @@ func TestHealthReadinessAndMetrics(t *testing.T) {
 		{Location: "postgres", Message: "connection refused"}, {Location: "pool llm", Message: "no turn for 10 s"},
 	}, p.Errors)
 	require.Equal(t, http.StatusOK, b.do(t, get, "/healthz", "").status)
+
+	f.problems = []api.Problem{{Component: "outbox file", Message: "3 outcomes wait", Degraded: true}}
+	res = b.do(t, get, "/readyz", "")
+	require.Equal(t, http.StatusOK, res.status)
+	require.JSONEq(t, `{"status":"degraded","problems":[{"component":"outbox file","message":"3 outcomes wait"}]}`, res.body)
+}
+
+func TestHealthAlone(t *testing.T) {
+	t.Parallel()
+	problems := []api.Problem{}
+	metrics := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("up 1\n")) })
+	s := httptest.NewServer(api.NewHealth(func(context.Context) []api.Problem { return problems }, metrics))
+	defer s.Close()
+	ask := func(path string) (int, string) {
+		res, err := http.Get(s.URL + path)
+		require.NoError(t, err)
+		defer res.Body.Close()
+		body, err := io.ReadAll(res.Body)
+		require.NoError(t, err)
+		return res.StatusCode, string(body)
+	}
+	for path, want := range map[string]string{"/healthz": `{"status":"ok"}` + "\n", "/readyz": `{"status":"ready"}` + "\n", "/metrics": "up 1\n"} {
+		status, body := ask(path)
+		require.Equal(t, http.StatusOK, status)
+		require.Equal(t, want, body)
+	}
+	problems = append(problems, api.Problem{Component: "postgres", Message: "does not answer"})
+	status, body := ask("/readyz")
+	require.Equal(t, http.StatusServiceUnavailable, status)
+	require.Contains(t, body, `"code":"not_ready"`)
+	status, _ = ask("/pools")
+	require.Equal(t, http.StatusNotFound, status)
 }
 
 func TestDocumentAndDocsAreServedFromHere(t *testing.T) {

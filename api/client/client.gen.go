@@ -294,6 +294,27 @@ func (e GateResultStatus) Valid() bool {
 	}
 }
 
+// Defines values for HealthStatus.
+const (
+	Degraded HealthStatus = "degraded"
+	Ok       HealthStatus = "ok"
+	Ready    HealthStatus = "ready"
+)
+
+// Valid indicates whether the value is a known member of the HealthStatus enum.
+func (e HealthStatus) Valid() bool {
+	switch e {
+	case Degraded:
+		return true
+	case Ok:
+		return true
+	case Ready:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for LeaseEndStatus.
 const (
 	LeaseEndStatusCompleted LeaseEndStatus = "completed"
@@ -1627,8 +1648,21 @@ type GateResults struct {
 
 // Health defines model for Health.
 type Health struct {
+	// Problems What makes it degraded: it serves, and somebody should look.
+	Problems []HealthProblem `json:"problems,omitempty"`
+
 	// Status Examples: ok
-	Status string `json:"status"`
+	Status HealthStatus `json:"status"`
+}
+
+// HealthStatus Examples: ok
+type HealthStatus string
+
+// HealthProblem defines model for HealthProblem.
+type HealthProblem struct {
+	// Component Examples: outbox postgres
+	Component string `json:"component"`
+	Message   string `json:"message"`
 }
 
 // Heartbeat defines model for Heartbeat.
@@ -3959,7 +3993,7 @@ type ClientInterface interface {
 
 	// Ready Can it serve?
 	//
-	// `503` with what keeps it from serving, one entry of `errors` a component.
+	// `503` with what keeps it from serving, one entry of `errors` a component. `200` with `degraded` and `problems`: new tasks are taken, and something waits or differs (outcomes for a mailbox whose storage does not answer, a configuration that is not the stored one).
 	//
 	// Corresponds with GET /readyz (the `Ready` operationId).
 	Ready(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -5380,7 +5414,7 @@ func (c *Client) PriceStay(ctx context.Context, strategyID string, version int64
 
 // Ready Can it serve?
 //
-// `503` with what keeps it from serving, one entry of `errors` a component.
+// `503` with what keeps it from serving, one entry of `errors` a component. `200` with `degraded` and `problems`: new tasks are taken, and something waits or differs (outcomes for a mailbox whose storage does not answer, a configuration that is not the stored one).
 //
 // Corresponds with GET /readyz (the `Ready` operationId).
 func (c *Client) Ready(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -9919,7 +9953,7 @@ type ClientWithResponsesInterface interface {
 
 	// ReadyWithResponse Can it serve?
 	//
-	// `503` with what keeps it from serving, one entry of `errors` a component.
+	// `503` with what keeps it from serving, one entry of `errors` a component. `200` with `degraded` and `problems`: new tasks are taken, and something waits or differs (outcomes for a mailbox whose storage does not answer, a configuration that is not the stored one).
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -16716,7 +16750,7 @@ func (c *ClientWithResponses) PriceStayWithResponse(ctx context.Context, strateg
 
 // ReadyWithResponse Can it serve?
 //
-// `503` with what keeps it from serving, one entry of `errors` a component.
+// `503` with what keeps it from serving, one entry of `errors` a component. `200` with `degraded` and `problems`: new tasks are taken, and something waits or differs (outcomes for a mailbox whose storage does not answer, a configuration that is not the stored one).
 //
 // Returns a wrapper object for the known response body format(s).
 //

@@ -12,6 +12,7 @@ import (
 func newWork() *cobra.Command {
 	var flags processFlags
 	var pools []string
+	var listen string
 	var migrate bool
 	cmd := &cobra.Command{
 		Use:   "work",
@@ -35,9 +36,9 @@ func newWork() *cobra.Command {
 			}
 			defer runtime.KeepAlive(ballast())
 			return app.Work(cmd.Context(), cfg, app.Options{ //nolint:wrapcheck // says what failed and what to do
-				Pools: ids, Migrate: migrate, Log: log,
+				Pools: ids, Listen: listen, Migrate: migrate, Log: log,
 				Ready: func(running app.Running) {
-					log.Info("working", "config", cfg.Origin(), "pools", running.Pools, "concurrency", cfg.Limits.WorkerConcurrency)
+					log.Info("working", "addr", running.Addr, "config", cfg.Origin(), "pools", running.Pools, "concurrency", cfg.Limits.WorkerConcurrency)
 				},
 			})
 		},
@@ -45,6 +46,7 @@ func newWork() *cobra.Command {
 	flags.common(cmd)
 	flags.running(cmd)
 	cmd.Flags().StringSliceVar(&pools, "pools", nil, "pools to work on, separated by commas (default: all worker pools of the configuration)")
+	cmd.Flags().StringVarP(&listen, "listen", "l", "", "address of /healthz, /readyz and /metrics (default: none)")
 	cmd.Flags().BoolVar(&migrate, "migrate", false, "bring a Postgres that is behind up to date first")
 	return finish(cmd)
 }

@@ -17,7 +17,7 @@ import (
 // is usable.
 type Options struct {
 	// Listen is the address of the API, host:port; port 0 takes a free one. Empty:
-	// 127.0.0.1:8080. Serve only.
+	// 127.0.0.1:8080. Work serves health and metrics there; empty: nowhere.
 	Listen string
 	// Registry holds executors of the program itself. Those of the configuration are
 	// added to a copy; the same name for the same pool in both is an error.
@@ -34,7 +34,7 @@ type Options struct {
 
 // Running describes a process that has started.
 type Running struct {
-	Addr  string // what the API listens on; empty in a worker process
+	Addr  string // what it listens on; empty: a worker process without health checks
 	Pools []domain.PoolID
 	// Service is what the API asks, for callers in this process that need no HTTP; nil
 	// in a worker process.
@@ -42,9 +42,6 @@ type Running struct {
 }
 
 func (o *Options) complete() {
-	if o.Listen == "" {
-		o.Listen = "127.0.0.1:8080"
-	}
 	if o.Registry == nil {
 		o.Registry = workers.NewRegistry()
 	}

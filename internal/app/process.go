@@ -37,18 +37,20 @@ type process struct {
 	feeds     *feeds
 	record    *attempts.RecordFile // nil: no record is kept
 
+	drift    *drift
 	outdated chan error // holds why this program must end, once it must
 }
 
 // newProcess wires scheduler and runtimes. Of pools (as they are stored) this
 // process takes turns; with starts it runs tasks of the native ones, and those of
-// worker pools with the given concurrency (0: none). Who follows a stream is told when
-// ctx ends.
-func newProcess(ctx context.Context, cfg *config.Config, role string, b *backends, pools []domain.Pool, registry *workers.Registry, concurrency int, log *slog.Logger) (_ *process, err error) {
+// worker pools with the given concurrency (0: none). wanted are the pools as the
+// configuration has them. Who follows a stream is told when ctx ends.
+func newProcess(ctx context.Context, cfg *config.Config, role string, b *backends, pools, wanted []domain.Pool, registry *workers.Registry, concurrency int, log *slog.Logger) (_ *process, err error) {
 	p := &process{
 		cfg: cfg, log: log, metrics: telemetry.NewMetrics(), backends: b,
 		homes: make(map[domain.PoolID]domain.Backend, len(pools)), watch: func(context.Context) {},
 		outdated: make(chan error, 1),
+		drift:    newDrift(wanted, registry, role == "serve"),
 	}
 	defer func() {
 		if err != nil {
@@ -72,7 +74,7 @@ func newProcess(ctx context.Context, cfg *config.Config, role string, b *backend
 	opts := scheduler.Options{
 		Worker: worker, Stores: b.stores, Pools: turns, Log: log, Metrics: p.metrics, Feed: p.feeds, Reborn: p.reborn,
 		SafetyPoll: cfg.Limits.SafetyPoll(), HeartbeatEvery: cfg.Limits.Heartbeat(), WorkerTTL: cfg.Limits.WorkerTTL(),
-		TurnsKept: int(cfg.Retention.TurnRows),
+		TurnsKept: int(cfg.Retention.TurnRows), Runs: p.drift.runs,
 		Outdated: func(err error) {
 			select {
 			case p.outdated <- err:

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -27,7 +28,7 @@ func Serve(ctx context.Context, cfg *config.Config, opts Options) (err error) {
 	if err != nil {
 		return err
 	}
-	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", opts.Listen)
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", cmp.Or(opts.Listen, "127.0.0.1:8080"))
 	if err != nil {
 		return fmt.Errorf("listen on %s: %w", opts.Listen, err)
 	}
@@ -47,13 +48,14 @@ func Serve(ctx context.Context, cfg *config.Config, opts Options) (err error) {
 	if err != nil {
 		return err
 	}
-	p, err := newProcess(ctx, cfg, "serve", b, withRuntimes(stored, wanted), registry, int(cfg.Limits.WorkerConcurrency), opts.Log)
+	p, err := newProcess(ctx, cfg, "serve", b, withRuntimes(stored, wanted), wanted, registry, int(cfg.Limits.WorkerConcurrency), opts.Log)
 	if err != nil {
 		return err
 	}
 	p.watch = func(ctx context.Context) {
 		var all sync.WaitGroup
 		all.Go(func() { p.reconcile(ctx) })
+		all.Go(func() { p.watchDrift(ctx) })
 		all.Go(func() { garage.Run(ctx) })
 		all.Go(func() { p.feeds.run(ctx, p.scheduler) })
 		all.Wait()
@@ -67,11 +69,14 @@ func Serve(ctx context.Context, cfg *config.Config, opts Options) (err error) {
 				return nil, fmt.Errorf("worker pools: %w", err)
 			}
 		}
+		ready := p.readiness(ctx)
+		ready.needed[garage.backend] = true
 		edge := &service{
-			scheduler: p.scheduler, stores: p.backends.stores, homes: p.homes, parking: garage, feeds: p.feeds, limits: p.cfg.Limits,
-			now: now, log: p.log, metrics: p.metrics, stop: ctx.Done(),
+			readiness: ready, scheduler: p.scheduler, stores: p.backends.stores, homes: p.homes, parking: garage, feeds: p.feeds, limits: p.cfg.Limits,
+			now: now, log: p.log, metrics: p.metrics,
 		}
-		down := p.listen(ctx, listener, edge)
+		p.metrics.Register(telemetry.NewPoolCollector(edge))
+		down := p.listen(ctx, listener, api.New(edge, api.Options{Parking: garage, Metrics: p.metrics.Handler(), Observe: p.metrics.Request, Log: p.log}))
 		opts.Ready(Running{Addr: listener.Addr().String(), Pools: poolIDs(wanted), Service: edge})
 		return down, nil
 	})
@@ -105,12 +110,11 @@ const (
 	maxHeaderBytes  = 64 << 10
 )
 
-// listen serves the API until the function it returns is called. From the moment
+// listen serves HTTP until the function it returns is called. From the moment
 // ctx ends, nothing new is taken and waiting reads are answered.
-func (p *process) listen(ctx context.Context, listener net.Listener, edge *service) (down func()) {
-	p.metrics.Register(telemetry.NewPoolCollector(edge))
+func (p *process) listen(ctx context.Context, listener net.Listener, handler http.Handler) (down func()) {
 	server := &http.Server{
-		Handler:           api.New(edge, api.Options{Parking: edge.parking, Metrics: p.metrics.Handler(), Observe: p.metrics.Request, Log: p.log}),
+		Handler:           handler,
 		ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes,
 		ErrorLog: slog.NewLogLogger(p.log.Handler(), slog.LevelWarn),
 	}

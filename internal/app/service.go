@@ -19,6 +19,8 @@ import (
 // reads go to the backends. It holds nothing that changes and is safe for
 // concurrent use.
 type service struct {
+	*readiness
+
 	scheduler *scheduler.Scheduler
 	stores    map[domain.Backend]store.Store
 	homes     map[domain.PoolID]domain.Backend // of the queues of the configured pools
@@ -28,8 +30,6 @@ type service struct {
 	now       func() time.Time
 	log       *slog.Logger
 	metrics   *telemetry.Metrics
-	// stop is closed when the process begins to stop: waits end, and nothing new is taken.
-	stop <-chan struct{}
 }
 
 var _ api.Service = (*service)(nil)
@@ -69,14 +69,4 @@ func everywhere[T any](ctx context.Context, stores map[domain.Backend]store.Stor
 		return nil, edge(err, nil)
 	}
 	return lists, nil
-}
-
-// isStopping reports whether the process has begun to stop.
-func (s *service) isStopping() bool {
-	select {
-	case <-s.stop:
-		return true
-	default:
-		return false
-	}
 }

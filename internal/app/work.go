@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"slices"
 
+	"github.com/parkinglot/parkinglot/api"
 	"github.com/parkinglot/parkinglot/internal/config"
 	"github.com/parkinglot/parkinglot/internal/domain"
 )
@@ -28,6 +30,13 @@ func Work(ctx context.Context, cfg *config.Config, opts Options) (err error) {
 	if err != nil {
 		return err
 	}
+	var listener net.Listener
+	if opts.Listen != "" {
+		if listener, err = new(net.ListenConfig).Listen(ctx, "tcp", opts.Listen); err != nil {
+			return fmt.Errorf("listen on %s: %w", opts.Listen, err)
+		}
+		defer listener.Close() //nolint:errcheck // the server closes it first when all goes well
+	}
 	// The mailboxes of worker pools may be elsewhere, but those are delivered to by the
 	// processes that have them open.
 	b, err := openBackends(ctx, cfg, []domain.Backend{domain.BackendPostgres}, opts.Migrate, opts.Log)
@@ -36,7 +45,8 @@ func Work(ctx context.Context, cfg *config.Config, opts Options) (err error) {
 	}
 	defer func() { err = errors.Join(err, b.close()) }()
 
-	stored, err := storePools(ctx, b.stores, wantedPools(cfg, registry), opts.Log)
+	wanted := wantedPools(cfg, registry)
+	stored, err := storePools(ctx, b.stores, wanted, opts.Log)
 	if err != nil {
 		return err
 	}
@@ -45,16 +55,22 @@ func Work(ctx context.Context, cfg *config.Config, opts Options) (err error) {
 			return fmt.Errorf("pool %q is stored with runtime %s: let serve change it to worker first", stored[i].PoolID, stored[i].Runtime)
 		}
 	}
-	p, err := newProcess(ctx, cfg, "work", b, stored, registry, int(cfg.Limits.WorkerConcurrency), opts.Log)
+	p, err := newProcess(ctx, cfg, "work", b, stored, wanted, registry, int(cfg.Limits.WorkerConcurrency), opts.Log)
 	if err != nil {
 		return err
 	}
+	p.watch = p.watchDrift
 	return p.run(ctx, func(ctx context.Context) (func(), error) {
 		if err := p.river.Start(ctx); err != nil {
 			return nil, fmt.Errorf("start working: %w", err)
 		}
-		opts.Ready(Running{Pools: poolIDs(stored)})
-		return nil, nil
+		running, down := Running{Pools: poolIDs(stored)}, func() {}
+		if listener != nil {
+			running.Addr = listener.Addr().String()
+			down = p.listen(ctx, listener, api.NewHealth(p.readiness(ctx).Ready, p.metrics.Handler()))
+		}
+		opts.Ready(running)
+		return down, nil
 	})
 }
 

@@ -51,9 +51,9 @@ func pgbouncer(t *testing.T, db dbtest.DB) (dsn string) {
 	dir, err := os.MkdirTemp("", "pgbouncer-") //nolint:usetesting // t.TempDir is closed to other users
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = os.RemoveAll(dir) }) // only rubbish stays
-	require.NoError(t, os.Chmod(dir, 0o755))    //nolint:gosec // PgBouncer reads it as another user
+	require.NoError(t, os.Chmod(dir, 0o755))
 	users := filepath.Join(dir, "users.txt")
-	require.NoError(t, os.WriteFile(users, fmt.Appendf(nil, "%q %q\n", conn.User, conn.Password), 0o644)) //nolint:gosec // of a test
+	require.NoError(t, os.WriteFile(users, fmt.Appendf(nil, "%q %q\n", conn.User, conn.Password), 0o644))
 	ini := filepath.Join(dir, "pgbouncer.ini")
 	require.NoError(t, os.WriteFile(ini, fmt.Appendf(nil, `[databases]
 %s = host=%s port=%d user=%s password=%s
@@ -67,7 +67,7 @@ pool_mode = transaction
 default_pool_size = 6
 max_client_conn = 200
 server_check_delay = 0
-`, conn.Database, conn.Host, conn.Port, conn.User, conn.Password, port, users), 0o644)) //nolint:gosec // of a test
+`, conn.Database, conn.Host, conn.Port, conn.User, conn.Password, port, users), 0o644))
 
 	cmd := exec.Command(binary, ini)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}

@@ -84,6 +84,10 @@ type Options struct {
 	Pools []Pool
 	// Starter runs native tasks. nil: this process starts nothing in native pools.
 	Starter Starter
+	// Runs reports whether the starter has all these executors, those of a native pool; of a
+	// pool where it lacks one this process starts nothing, and wakes those that may. It is
+	// called in turns and must not block. nil: it has all there are.
+	Runs func(pool domain.PoolID, executors []string) bool
 	// Holders are the other runtimes of this process (River's).
 	Holders []Holder
 	Log     *slog.Logger // nil: slog.Default()
@@ -159,6 +163,9 @@ func (o *Options) complete() error {
 			old.ID = domain.WorkerID(uuid.NewString())
 			return old
 		}
+	}
+	if o.Runs == nil {
+		o.Runs = func(domain.PoolID, []string) bool { return true }
 	}
 	if o.Outdated == nil {
 		o.Outdated = func(error) {}

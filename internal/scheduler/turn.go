@@ -69,7 +69,7 @@ func (l *loop) decide(t *turn, snap plan.Snapshot, reqs *plan.Requests) (d plan.
 			d = plan.Decisions{Now: snap.Now, Counters: snap.Counters, Idle: true}
 		}
 	}()
-	if snap.Pool.Runtime == domain.RuntimeNative && l.s.opts.Starter == nil {
+	if snap.Pool.Runtime == domain.RuntimeNative && (l.s.opts.Starter == nil || !l.s.opts.Runs(l.pool, snap.Pool.Executors)) {
 		reqs.NoStart = true
 	}
 	d = l.s.decide(snap, reqs)

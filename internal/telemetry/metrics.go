@@ -39,6 +39,7 @@ type Metrics struct {
 	runSeconds   *prometheus.HistogramVec
 	leaking      *prometheus.GaugeVec
 	following    *prometheus.GaugeVec
+	drifts       *prometheus.GaugeVec
 	delivered    *prometheus.CounterVec
 	caughtUp     *prometheus.CounterVec
 	losses       *prometheus.CounterVec
@@ -85,6 +86,7 @@ func NewMetrics() *Metrics {
 		leasesEnded: counter("leases_ended_total", "Leases that ended, however their attempts did.", "pool"),
 		heartbeats:  counter("lease_heartbeats_total", "Heartbeats of remote workers by outcome: extended or lost.", "outcome"),
 	}
+	m.drifts = gauge("pool_config_differs", "In how many settings the stored pool, which counts, differs from this process's configuration.", "pool")
 	m.following = gauge("followers", "Readers that follow a mailbox or the audit trail: streams and long polls.", "feed")
 	m.delivered = counter("followed_total", "Messages and events handed to followers.", "feed")
 	m.caughtUp = counter("follower_reads_total", "Reads of followers that caught up by queries of their own.", "feed")
@@ -92,7 +94,7 @@ func NewMetrics() *Metrics {
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		m.turnSeconds, m.turnRequests, m.turnWait, m.submissions, m.starts, m.retries, m.ended,
 		m.waitSeconds, m.backendUp, m.differences, m.httpSeconds,
-		m.entrySeconds, m.runSeconds, m.leaking, m.following, m.delivered, m.caughtUp,
+		m.entrySeconds, m.runSeconds, m.leaking, m.drifts, m.following, m.delivered, m.caughtUp,
 		m.losses, m.leases, m.leasesEnded, m.heartbeats,
 	)
 	return m
@@ -105,6 +107,11 @@ func (m *Metrics) Register(c prometheus.Collector) { m.registry.MustRegister(c) 
 // of the whole page.
 func (m *Metrics) Handler() http.Handler {
 	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{ErrorHandling: promhttp.ContinueOnError})
+}
+
+// Drifted says in how many settings a stored pool differs from the configuration.
+func (m *Metrics) Drifted(pool domain.PoolID, settings int) {
+	m.drifts.WithLabelValues(string(pool)).Set(float64(settings))
 }
 
 // Turn implements scheduler.Metrics.

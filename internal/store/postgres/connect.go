@@ -27,7 +27,7 @@ func UseSchema(config *pgx.ConnConfig, dsn, schema string, pooled bool) {
 	}
 }
 
-// ErrSearchPath: connections that come through a pooler are not in the schema.
+// ErrSearchPath says that connections that come through a pooler are not in the schema.
 var ErrSearchPath = errors.New("the pooler's connections are in another schema")
 
 // CheckPooled asks a pooled connection in which schema it is. Error: ErrSearchPath, with
