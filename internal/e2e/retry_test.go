@@ -69,7 +69,7 @@ func TestRetries(t *testing.T) {
 	} {
 		task := s.ended("p", id)
 		require.Equal(t, client.TaskStatus(want.status), task.Status, "%s: %+v", id, task.Reason)
-		require.EqualValues(t, want.attempt, task.Attempt, "%s: %+v", id, task.Reason)
+		require.Equal(t, want.attempt, task.Attempt, "%s: %+v", id, task.Reason)
 		if want.message != "" {
 			require.Contains(t, task.Reason.Message, want.message, id)
 		}

@@ -91,7 +91,7 @@ func Explain(scene *Scene) Explanation {
 	}
 	switch {
 	case task.Status.Terminal():
-		e.say(WhyEnded, "It has ended: %s.", ended(task))
+		e.sayf(WhyEnded, "It has ended: %s.", ended(task))
 	case task.Status == domain.StatusRunning:
 		e.running(scene)
 	default:
@@ -104,7 +104,7 @@ func ended(task *domain.Task) string {
 	return cmp.Or(task.Reason.Message, string(task.Status))
 }
 
-func (e *Explanation) say(code WhyCode, format string, args ...any) {
+func (e *Explanation) sayf(code WhyCode, format string, args ...any) {
 	e.Code, e.Message = code, fmt.Sprintf(format, args...)
 }
 
@@ -112,18 +112,18 @@ func (e *Explanation) running(scene *Scene) {
 	task := &scene.Task
 	switch {
 	case task.CancelAsked != nil:
-		e.say(WhyCancelling, "It runs, and was asked to stop; it ends when its executor has.")
+		e.sayf(WhyCancelling, "It runs, and was asked to stop; it ends when its executor has.")
 	case task.Holder == "" && scene.Pool.Runtime == domain.RuntimeWorker:
-		e.say(WhyUnclaimed, "It has started and its units are taken, but no worker process has fetched it. Is one running for this pool?")
+		e.sayf(WhyUnclaimed, "It has started and its units are taken, but no worker process has fetched it. Is one running for this pool?")
 	default:
-		e.say(WhyRunning, "It runs: attempt %d of %d.", task.Attempt, task.MaxAttempts)
+		e.sayf(WhyRunning, "It runs: attempt %d of %d.", task.Attempt, task.MaxAttempts)
 	}
 }
 
 func (e *Explanation) queued(scene *Scene) {
 	task := &scene.Task
 	if task.NotBefore != nil {
-		e.say(WhyBackoff, "Attempt %d failed; it is tried again from %s on.", task.Attempt, task.NotBefore.Format(time.RFC3339))
+		e.sayf(WhyBackoff, "Attempt %d failed; it is tried again from %s on.", task.Attempt, task.NotBefore.Format(time.RFC3339))
 		return
 	}
 	e.Position = scene.Position
@@ -134,13 +134,13 @@ func (e *Explanation) queued(scene *Scene) {
 	}
 	switch {
 	case scene.Pool.State == domain.PoolDisabled:
-		e.say(WhyDisabled, "The pool is disabled and starts nothing until it is resumed.")
+		e.sayf(WhyDisabled, "The pool is disabled and starts nothing until it is resumed.")
 	case scene.Pool.MaxUnits == 0:
-		e.say(WhyCapacityZero, "The pool has no capacity: its max_units is 0.")
+		e.sayf(WhyCapacityZero, "The pool has no capacity: its max_units is 0.")
 	case passed(task.Deadline, scene.Now):
-		e.say(WhyDeadline, "Its deadline has passed: it expires with one of the pool's next turns.")
+		e.sayf(WhyDeadline, "Its deadline has passed: it expires with one of the pool's next turns.")
 	case task.Units > scene.Pool.MaxUnits || e.TenantLimit > 0 && task.Units > e.TenantLimit:
-		e.say(WhyNeverFits, "It needs %d units, more than the pool has or its tenant may use now: it is dropped when its turn comes.", task.Units)
+		e.sayf(WhyNeverFits, "It needs %d units, more than the pool has or its tenant may use now: it is dropped when its turn comes.", task.Units)
 	default:
 		e.inLine(scene)
 	}
@@ -170,17 +170,17 @@ func (e *Explanation) inLine(scene *Scene) {
 	case free.capReached(task.Tenant, lane) || r != nil && lane != "" && !fitsCap(free.account(task.Tenant), task.Units):
 		e.capped(scene, r != nil)
 	default:
-		e.say(WhyOrder, "More tasks are in front of it than were looked at.")
+		e.sayf(WhyOrder, "More tasks are in front of it than were looked at.")
 	}
 }
 
 // starts: nothing is in the way.
 func (e *Explanation) starts(scene *Scene) {
 	if scene.Pool.Runtime == domain.RuntimeWeb {
-		e.say(WhyNoWorker, "It fits and its turn has come; no worker has asked for a task of this pool since.")
+		e.sayf(WhyNoWorker, "It fits and its turn has come; no worker has asked for a task of this pool since.")
 		return
 	}
-	e.say(WhyStarting, "It fits and its turn has come: it starts with the pool's next turn.")
+	e.sayf(WhyStarting, "It fits and its turn has come: it starts with the pool's next turn.")
 }
 
 // waits: units are short, for the task or for those who go first.
@@ -196,13 +196,13 @@ func (e *Explanation) waits(scene *Scene, actual *turn, first []*row) {
 	case kept != nil && kept.t.JobID != task.JobID && task.Units <= actual.free() && fitsCap(actual.account(task.Tenant), task.Units):
 		head := *kept.t
 		e.Head = &head
-		e.say(WhyHeadKeptFree, "It would fit, but %d free units are kept for task %s, which needs %d and has been overtaken %d times.",
+		e.sayf(WhyHeadKeptFree, "It would fit, but %d free units are kept for task %s, which needs %d and has been overtaken %d times.",
 			actual.free(), head.TaskID, head.Units, head.Overtaken)
 	case len(first) == 0:
-		e.say(WhyUnits, "It is next. It needs %d units and %d are free: %d more have to come free.",
+		e.sayf(WhyUnits, "It is next. It needs %d units and %d are free: %d more have to come free.",
 			task.Units, max(0, e.FreeUnits), e.ShortUnits)
 	default:
-		e.say(WhyOrder, "%d tasks go first. It needs %d units itself; %d are free.", len(first), task.Units, max(0, e.FreeUnits))
+		e.sayf(WhyOrder, "%d tasks go first. It needs %d units itself; %d are free.", len(first), task.Units, max(0, e.FreeUnits))
 	}
 }
 
@@ -218,7 +218,7 @@ func (e *Explanation) capped(scene *Scene, seen bool) {
 			}
 		}
 	}
-	e.say(WhyTenantCap, "Tenant %s uses %d of the %d units it may use at a time; this task needs %d, after those the tenant submitted before it.",
+	e.sayf(WhyTenantCap, "Tenant %s uses %d of the %d units it may use at a time; this task needs %d, after those the tenant submitted before it.",
 		task.Tenant, e.TenantUnits, e.TenantLimit, task.Units)
 }
 

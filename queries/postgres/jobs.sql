@@ -362,7 +362,8 @@ WHERE j.labels IS NOT NULL;
 -- name: QueuePosition :one
 -- The place in the order, 0 when the task is not in it. The classes above are in the
 -- newest turn's counters, of the same snapshot; of its own class one range of the order
--- index is counted in each lane, from the bound that the last turn left on.
+-- index is counted in each lane, from the bound that the last turn left on. ORDER BY and
+-- OFFSET change nothing but the plan, which must be good on a table never analyzed too.
 WITH p AS (
     SELECT o.priority, o.rank, o.job_id,
            CASE o.priority WHEN 3 THEN t.head_critical WHEN 2 THEN t.head_high WHEN 1 THEN t.head_normal ELSE t.head_low END AS head,
@@ -387,10 +388,13 @@ SELECT coalesce((
             WHERE o.pool_id = @pool_id AND (c.value ->> 'max_units')::bigint > 0
         ) AS l
         CROSS JOIN LATERAL (
-            SELECT count(*) AS n FROM pl_queued_jobs AS s
-            WHERE s.pool_id = @pool_id AND s.lane = l.lane AND s.not_before IS NULL
-              AND s.priority = p.priority AND s.rank >= p.head AND s.rank <= p.rank
-              AND (s.rank < p.rank OR s.job_id < p.job_id)
+            SELECT count(*) AS n FROM (
+                SELECT s.job_id FROM pl_queued_jobs AS s
+                WHERE s.pool_id = @pool_id AND s.lane = l.lane AND s.not_before IS NULL
+                  AND s.priority = p.priority AND s.rank >= p.head AND (s.rank, s.job_id) < (p.rank, p.job_id)
+                ORDER BY s.priority DESC, s.rank, s.job_id
+                OFFSET 0
+            ) AS b
         ) AS a
     ) FROM p
 ), 0)::bigint AS position;

@@ -93,7 +93,7 @@ func holders(ctx context.Context, q *dbsqlc.Queries, scene *plan.Scene) error {
 
 // heldTasks: the Holder of a worker pool's task is who attempts its River job.
 func heldTasks(rows []dbsqlc.HeldJobsRow) []domain.Task {
-	var tasks []domain.Task
+	tasks := make([]domain.Task, 0, len(rows))
 	for i := range rows {
 		tasks = append(tasks, heldTask(&rows[i]))
 	}

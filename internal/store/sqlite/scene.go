@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/parkinglot/parkinglot/internal/domain"
@@ -86,8 +87,8 @@ func position(ctx context.Context, q *dbsqlc.Queries, pool *domain.Pool, counter
 func (s *Store) RecentCounters(ctx context.Context, pool domain.PoolID, limit int) (recent []domain.Counters, err error) {
 	err = s.read(ctx, "turns of pool "+string(pool), func(ctx context.Context, q *dbsqlc.Queries) error {
 		rows, err := q.RecentTurns(ctx, dbsqlc.RecentTurnsParams{PoolID: string(pool), MaxRows: int64(limit)})
-		for i := len(rows) - 1; i >= 0; i-- {
-			recent = append(recent, countersOf(rows[i]))
+		for _, row := range slices.Backward(rows) {
+			recent = append(recent, countersOf(row))
 		}
 		return err
 	})

@@ -1102,10 +1102,13 @@ SELECT coalesce((
             WHERE o.pool_id = $1 AND (c.value ->> 'max_units')::bigint > 0
         ) AS l
         CROSS JOIN LATERAL (
-            SELECT count(*) AS n FROM pl_queued_jobs AS s
-            WHERE s.pool_id = $1 AND s.lane = l.lane AND s.not_before IS NULL
-              AND s.priority = p.priority AND s.rank >= p.head AND s.rank <= p.rank
-              AND (s.rank < p.rank OR s.job_id < p.job_id)
+            SELECT count(*) AS n FROM (
+                SELECT s.job_id FROM pl_queued_jobs AS s
+                WHERE s.pool_id = $1 AND s.lane = l.lane AND s.not_before IS NULL
+                  AND s.priority = p.priority AND s.rank >= p.head AND (s.rank, s.job_id) < (p.rank, p.job_id)
+                ORDER BY s.priority DESC, s.rank, s.job_id
+                OFFSET 0
+            ) AS b
         ) AS a
     ) FROM p
 ), 0)::bigint AS position
@@ -1118,7 +1121,8 @@ type QueuePositionParams struct {
 
 // The place in the order, 0 when the task is not in it. The classes above are in the
 // newest turn's counters, of the same snapshot; of its own class one range of the order
-// index is counted in each lane, from the bound that the last turn left on.
+// index is counted in each lane, from the bound that the last turn left on. ORDER BY and
+// OFFSET change nothing but the plan, which must be good on a table never analyzed too.
 func (q *Queries) QueuePosition(ctx context.Context, arg QueuePositionParams) (int64, error) {
 	row := q.db.QueryRow(ctx, queuePosition, arg.PoolID, arg.JobID)
 	var position int64
