@@ -3,6 +3,7 @@ package api
 import (
 	"bytes"
 	"encoding/json"
+	"io"
 	"strings"
 	"testing"
 
@@ -82,6 +83,19 @@ func BenchmarkDecodeSubmission(b *testing.B) {
 		"mailboxKey":{"tenant":"acme","userId":"ada"},"payload":{"prompt":"` + strings.Repeat("x", 500) + `"}}`)
 	for b.Loop() {
 		if _, err := decodeSubmission(raw, "body"); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// BenchmarkEncodeBatch measures the answer to a batch of 100.
+func BenchmarkEncodeBatch(b *testing.B) {
+	results := BatchResults{Results: make([]BatchResult, 100)}
+	for i := range results.Results {
+		results.Results[i] = BatchResult{Status: 202, Task: &Admission{TaskID: "req-42", PoolID: "llm", Status: "running", JobID: int64(i), Submission: 1}}
+	}
+	for b.Loop() {
+		if err := encode(io.Discard, &results); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -6,15 +6,16 @@ import (
 	"github.com/parkinglot/parkinglot/internal/domain"
 )
 
-// Sizes of the measurements: each is long enough for many turns and commits, and
-// all of one round together for a few minutes.
+// As many tasks may run at once as there are submitters at most, so that what is
+// measured is never the wait for a free one.
 const (
-	slots  = 200
+	slots  = 1000
 	native = domain.RuntimeNative
 	worker = domain.RuntimeWorker
 )
 
-// lifecycles is how many are measured with so many submitters.
+// lifecycles is how many are measured with so many submitters: enough for many turns
+// and commits, and few enough that all of a round take a few minutes.
 var lifecycles = map[int]int{1: 400, 32: 4000, 64: 5000, 256: 8000, 1024: 10_000}
 
 // Matrix returns the scenarios in the order of the page.
@@ -218,7 +219,7 @@ func held() Scenario {
 func planner() Scenario {
 	return Scenario{
 		Name: "planner", Title: "The planner alone", Chart: NsACandidate,
-		What:  "`go test -bench Turn ./internal/plan`: deciding a turn, without any backend.",
+		What:  "`go test -bench Turn ./internal/plan`: deciding a turn, without any backend, a task that was submitted, looked at, settled or started; of all kinds of turns the dearest.",
 		Cases: []Case{{Name: plannerCase, measure: measurePlanner}},
 		Lines: []Line{
 			{What: "the planner alone, ns a candidate", Metric: NsACandidate, Of: plannerCase, AtMost: 2000},

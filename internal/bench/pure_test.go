@@ -86,8 +86,9 @@ func TestParseStatus(t *testing.T) {
 
 func TestParseBenchmark(t *testing.T) {
 	t.Parallel()
-	out := "goos: linux\nBenchmarkTurn/a-2 \t 100 \t 5 ns/op \t 812.5 ns/task\nBenchmarkTurn/b-2 \t 100 \t 5 ns/op\t 90 ns/task\t 3 allocs/op\nPASS\n"
-	require.Equal(t, []float64{812.5, 90}, parseBenchmark(out, "ns/task"))
+	out := "goos: linux\nBenchmarkTurn/a-2 \t 100 \t 5 ns/op \t 812.5 ns/task\nBenchmarkTurn/b-2 \t 100 \t 5 ns/op\t 90 ns/task\t 3 allocs/op\n" +
+		"BenchmarkTurn/a-2 \t 100 \t 5 ns/op \t 800 ns/task\nPASS\n"
+	require.Equal(t, map[string][]float64{"BenchmarkTurn/a-2": {812.5, 800}, "BenchmarkTurn/b-2": {90}}, parseBenchmark(out, "ns/task"))
 	require.Empty(t, parseBenchmark(out, "MB/s"))
 }
 
