@@ -9,7 +9,7 @@ GOTESTSUM := go run gotest.tools/gotestsum@v1.13.0 --format pkgname-and-test-fai
 # The packages whose tests are about concurrency.
 RACE := ./internal/plan/... ./internal/scheduler/... ./internal/store/... ./internal/runtime/... ./internal/app/... ./workers/... ./api/...
 
-.PHONY: help run test test/race test/image test/postgres lint generate verify bench bench/size bench/quick load load/audit load/garage load/streams faults faults/short
+.PHONY: help run test test/race test/image test/postgres lint generate verify bench bench/size bench/quick load load/audit load/garage load/streams faults faults/short liveness
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z\/]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,6 +36,9 @@ lint: ## run all linters
 generate: ## write generated code anew: queries, OpenAPI document, client
 	$(SQLC) generate
 	go generate ./...
+
+liveness: test/postgres ## kill a worker that holds half the units, five times: seconds until its work runs elsewhere
+	go test ./internal/e2e -run '^TestKilledWorker$$' -count=5 -v | grep -E 'elsewhere after|^(ok|FAIL)'
 
 verify: ## check that what is generated is fresh and that go.mod is tidy
 	.ci/verify

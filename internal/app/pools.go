@@ -8,6 +8,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/parkinglot/parkinglot/internal/config"
 	"github.com/parkinglot/parkinglot/internal/domain"
@@ -85,7 +86,7 @@ func storePools(ctx context.Context, stores map[domain.Backend]store.Store, want
 	}
 	for i := range wanted {
 		var err error
-		if stored[i], err = stores[wanted[i].QueueBackend].CreatePool(ctx, wanted[i], now()); err != nil {
+		if stored[i], err = stores[wanted[i].QueueBackend].CreatePool(ctx, wanted[i], time.Time{}); err != nil {
 			return nil, fmt.Errorf("store pool %q: %w", wanted[i].PoolID, err)
 		}
 	}

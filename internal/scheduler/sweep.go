@@ -50,7 +50,7 @@ func (b *backend) roomForAudit(ctx context.Context) bool {
 	ctx, cancel := context.WithTimeout(ctx, auditTimeout)
 	defer cancel()
 
-	if err := b.store.EnsureAudit(ctx, time.Now().UTC()); err != nil {
+	if err := b.store.EnsureAudit(ctx, time.Time{}); err != nil {
 		b.log.Warn("no room was made for audit events of the days to come", "error", err)
 		return false
 	}

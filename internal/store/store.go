@@ -113,8 +113,8 @@ type PoolView struct {
 
 // Pools reads pools, and creates them.
 type Pools interface {
-	// CreatePool stores the pool with Version 1 and its first counters when no
-	// pool of that id is there; else it changes nothing. It returns the stored pool.
+	// CreatePool stores the pool with Version 1 and its first counters, at now (zero: the
+	// backend's clock, which every later turn goes by), when no pool of that id is there; else it changes nothing. It returns the stored pool.
 	// A change of a stored pool is a turn's business (plan.PoolChange).
 	CreatePool(ctx context.Context, pool domain.Pool, now time.Time) (domain.Pool, error)
 	// Pool returns one pool. ErrNotFound.
@@ -197,7 +197,7 @@ type Audit interface {
 	// that is recorded later has a greater one.
 	EventHeads(ctx context.Context) (domain.Cursor, error)
 	// EnsureAudit makes room for events of the days from now on (partitions, where
-	// the dialect has them).
+	// the dialect has them). now zero: the backend's clock.
 	EnsureAudit(ctx context.Context, now time.Time) error
 }
 

@@ -81,4 +81,4 @@ ORDER BY e.at, e.source, e.seq
 LIMIT @max_rows;
 
 -- name: EnsureAuditPartitions :one
-SELECT pl_ensure_audit_partitions(@first::date, @days::integer)::integer AS made;
+SELECT pl_ensure_audit_partitions(coalesce(sqlc.narg(first)::date, (clock_timestamp() AT TIME ZONE 'UTC')::date - 1), @days::integer)::integer AS made;

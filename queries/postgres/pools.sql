@@ -6,7 +6,7 @@ INSERT INTO pl_pools (
 ) VALUES (
     @pool_id, @name, @state, @max_units, @max_queue_depth, @default_timeout_ms, @queue_backend, @mailbox_backend,
     @runtime_adapter, @priority_policy, @resource_kind, @max_overtakes, @max_attempts, @retry_base_ms, @retry_max_ms,
-    @tenants, @executors, 1, @now, @now
+    @tenants, @executors, 1, coalesce(sqlc.narg(now)::timestamptz, clock_timestamp()), coalesce(sqlc.narg(now)::timestamptz, clock_timestamp())
 )
 ON CONFLICT (pool_id) DO NOTHING;
 
@@ -60,5 +60,5 @@ ORDER BY p.pool_id;
 
 -- name: InsertSources :exec
 INSERT INTO pl_sources (source, created_at)
-SELECT unnest(@sources::text[]), @now::timestamptz
+SELECT unnest(@sources::text[]), coalesce(sqlc.narg(now)::timestamptz, clock_timestamp())
 ON CONFLICT (source) DO NOTHING;

@@ -90,7 +90,7 @@ INSERT INTO pl_pool_turns (
 INSERT INTO pl_pool_turns (
     pool_id, turn_no, turn_id, at, active_units, ceiling, running, queued, queued_low, queued_normal,
     queued_high, queued_critical, waiting, virtual_time, job_seq, rank_seq, event_seq, message_seq
-) VALUES (@pool_id, 0, '', @at, 0, @ceiling, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
+) VALUES (@pool_id, 0, '', coalesce(sqlc.narg(at)::timestamptz, clock_timestamp()), 0, @ceiling, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
 ON CONFLICT DO NOTHING;
 
 -- name: LastTurn :one

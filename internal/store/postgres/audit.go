@@ -32,16 +32,16 @@ func (s *Store) EventHeads(ctx context.Context) (domain.Cursor, error) {
 
 // EnsureAudit implements store.Audit.
 func (s *Store) EnsureAudit(ctx context.Context, now time.Time) error {
-	if now.IsZero() {
-		now = time.Now()
+	var first pgtype.Date // not valid: yesterday by the database's clock
+	if !now.IsZero() {
+		first = pgtype.Date{Time: now.UTC().AddDate(0, 0, -1), Valid: true}
 	}
-	yesterday := now.UTC().AddDate(0, 0, -1)
 	return s.write(ctx, "make audit partitions", func(ctx context.Context, q *dbsqlc.Queries) error {
 		if err := q.LockWait(ctx, milliseconds(time.Second)); err != nil {
 			return err
 		}
 		_, err := q.EnsureAuditPartitions(ctx, dbsqlc.EnsureAuditPartitionsParams{
-			First: pgtype.Date{Time: yesterday, Valid: true}, Days: auditDaysAhead,
+			First: first, Days: auditDaysAhead,
 		})
 		return err
 	})

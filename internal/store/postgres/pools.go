@@ -12,6 +12,7 @@ import (
 // CreatePool implements store.Pools.
 func (s *Store) CreatePool(ctx context.Context, pool domain.Pool, now time.Time) (domain.Pool, error) {
 	what := "create pool " + string(pool.PoolID)
+	at := s.nowOr(now)
 	tenants, executors, err := policyOf(&pool)
 	if err != nil {
 		return domain.Pool{}, classify(what, err)
@@ -36,19 +37,19 @@ func (s *Store) CreatePool(ctx context.Context, pool domain.Pool, now time.Time)
 			RetryMaxMs:       pool.RetryBackoff.Max.Milliseconds(),
 			Tenants:          tenants,
 			Executors:        executors,
-			Now:              instant(now),
+			Now:              at,
 		})
 		if err != nil {
 			return err
 		}
 		if made > 0 {
 			if err := q.InsertFirstTurn(ctx, dbsqlc.InsertFirstTurnParams{
-				PoolID: string(pool.PoolID), At: instant(now), Ceiling: int64(pool.MaxUnits),
+				PoolID: string(pool.PoolID), At: at, Ceiling: int64(pool.MaxUnits),
 			}); err != nil {
 				return err
 			}
 			if err := q.InsertSources(ctx, dbsqlc.InsertSourcesParams{
-				Sources: []string{string(pool.PoolID)}, Now: instant(now),
+				Sources: []string{string(pool.PoolID)}, Now: at,
 			}); err != nil {
 				return err
 			}

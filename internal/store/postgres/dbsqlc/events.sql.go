@@ -12,7 +12,7 @@ import (
 )
 
 const ensureAuditPartitions = `-- name: EnsureAuditPartitions :one
-SELECT pl_ensure_audit_partitions($1::date, $2::integer)::integer AS made
+SELECT pl_ensure_audit_partitions(coalesce($1::date, (clock_timestamp() AT TIME ZONE 'UTC')::date - 1), $2::integer)::integer AS made
 `
 
 type EnsureAuditPartitionsParams struct {

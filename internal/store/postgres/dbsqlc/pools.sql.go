@@ -52,7 +52,7 @@ INSERT INTO pl_pools (
 ) VALUES (
     $1, $2, $3, $4, $5, $6, $7, $8,
     $9, $10, $11, $12, $13, $14, $15,
-    $16, $17, 1, $18, $18
+    $16, $17, 1, coalesce($18::timestamptz, clock_timestamp()), coalesce($18::timestamptz, clock_timestamp())
 )
 ON CONFLICT (pool_id) DO NOTHING
 `
@@ -107,7 +107,7 @@ func (q *Queries) InsertPool(ctx context.Context, arg InsertPoolParams) (int64, 
 
 const insertSources = `-- name: InsertSources :exec
 INSERT INTO pl_sources (source, created_at)
-SELECT unnest($1::text[]), $2::timestamptz
+SELECT unnest($1::text[]), coalesce($2::timestamptz, clock_timestamp())
 ON CONFLICT (source) DO NOTHING
 `
 

@@ -94,7 +94,7 @@ const insertFirstTurn = `-- name: InsertFirstTurn :exec
 INSERT INTO pl_pool_turns (
     pool_id, turn_no, turn_id, at, active_units, ceiling, running, queued, queued_low, queued_normal,
     queued_high, queued_critical, waiting, virtual_time, job_seq, rank_seq, event_seq, message_seq
-) VALUES ($1, 0, '', $2, 0, $3, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
+) VALUES ($1, 0, '', coalesce($2::timestamptz, clock_timestamp()), 0, $3, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
 ON CONFLICT DO NOTHING
 `
 
