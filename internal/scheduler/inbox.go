@@ -88,6 +88,14 @@ func (b *inbox) waiting() bool {
 	return len(b.gives) > 0 || len(b.asks) > 0
 }
 
+// size returns how many requests wait.
+func (b *inbox) size() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+
+	return len(b.gives) + len(b.asks)
+}
+
 // fill moves requests into the batch, up to a turn's limits.
 func (b *inbox) fill(to *batch) {
 	b.mu.Lock()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"runtime/debug"
 	"time"
 
@@ -50,9 +51,32 @@ func (l *loop) newTurn() *turn {
 // gather is store.TurnSpec.Gather: a second call adds what has come since.
 func (l *loop) gather(t *turn) *plan.Requests {
 	if !t.batch.alone {
+		l.letAsk()
 		l.inbox.fill(t.batch)
 	}
 	return &t.batch.reqs
+}
+
+// Bounds of letAsk: it ends after so many yields that brought nothing, and in any case.
+const (
+	quietYields = 3
+	mostYields  = 64
+)
+
+// letAsk gives way to whoever is about to put something into the inbox: those that the
+// last turn has answered ask again at once, and the tasks it has started may have ended.
+// Without, they would be spread over twice as many turns, and every turn has its price
+// however little it carries. Nothing is waited for: with nobody about to run it costs
+// less than a microsecond.
+func (l *loop) letAsk() {
+	before := l.inbox.size()
+	for n, quiet := 0, 0; n < mostYields && quiet < quietYields && before < plan.MaxRequests; n++ {
+		runtime.Gosched()
+		size := l.inbox.size()
+		if quiet++; size > before {
+			before, quiet = size, 0
+		}
+	}
 }
 
 // decide is store.TurnSpec.Decide. A panic of plan.Turn becomes an idle turn, so that
