@@ -4,7 +4,8 @@
 -- few descents, and a plan made while the tables were empty must not stay a
 -- sequential scan. With that, one plan is good for all parameters, and planning again
 -- would cost more than most of the statements. What an index has in order is not
--- sorted: another that looks cheaper while the table is small would be walked. JIT would be tempted by the prices
+-- sorted: another that looks cheaper while the table is small would be walked. JIT would be
+-- tempted by the prices
 -- that this puts on plans.
 SELECT
     set_config('idle_in_transaction_session_timeout', @idle::text, true),

@@ -402,7 +402,8 @@ type TurnSettingsParams struct {
 // few descents, and a plan made while the tables were empty must not stay a
 // sequential scan. With that, one plan is good for all parameters, and planning again
 // would cost more than most of the statements. What an index has in order is not
-// sorted: another that looks cheaper while the table is small would be walked. JIT would be tempted by the prices
+// sorted: another that looks cheaper while the table is small would be walked. JIT would be
+// tempted by the prices
 // that this puts on plans.
 func (q *Queries) TurnSettings(ctx context.Context, arg TurnSettingsParams) error {
 	_, err := q.db.Exec(ctx, turnSettings, arg.Idle, arg.Statement, arg.LockWait)
