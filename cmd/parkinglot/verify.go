@@ -164,7 +164,7 @@ func (s *session) showVerified(r verified) error {
 		}
 		for _, p := range r.Pools {
 			if p.LongestIdle > time.Second {
-				row(table, fmt.Sprintf("nothing ran in %s for %s while tasks were queued (an outage, or a lost wake-up)", p.Pool, history.Brief(p.LongestIdle)))
+				row(table, fmt.Sprintf("nothing ran in %s for %s while tasks were queued (an outage, a lost wake-up, or no remote worker)", p.Pool, history.Brief(p.LongestIdle)))
 			}
 		}
 		for _, e := range r.Executions {

@@ -69,9 +69,13 @@ func (p *promise) check() {
 		require.NotEqual(p.T, task.JobID, e.Ahead[i].JobID)
 	}
 	starts := p.starts(func(*plan.Snapshot) {})
-	require.Equal(p.T, starts, e.Code == plan.WhyStarting, "%s: %s", e.Code, e.Message)
+	require.Equal(p.T, starts, e.Code == plan.WhyStarting || e.Code == plan.WhyNoWorker, "%s: %s", e.Code, e.Message)
 	switch e.Code {
+	case plan.WhyNoWorker:
+		require.Equal(p.T, domain.RuntimeWeb, p.scene.Pool.Runtime)
+		require.Zero(p.T, e.ShortUnits)
 	case plan.WhyStarting:
+		require.NotEqual(p.T, domain.RuntimeWeb, p.scene.Pool.Runtime)
 		require.Zero(p.T, e.ShortUnits)
 	case plan.WhyUnits:
 		require.Positive(p.T, e.ShortUnits)
@@ -116,12 +120,13 @@ func frees(n domain.Units) func(*plan.Snapshot) {
 	return func(s *plan.Snapshot) { s.Counters.ActiveUnits -= n }
 }
 
-// starts reports whether the next turn starts the task, after a change.
+// starts reports whether the next turn starts the task, after a change; in a web pool
+// for somebody who takes everything.
 func (p *promise) starts(change func(*plan.Snapshot)) bool {
 	snap := p.scene.Snapshot
 	snap.Candidates = slices.Clone(snap.Candidates)
 	change(&snap)
-	d := plan.Turn(snap, &plan.Requests{})
+	d := plan.Turn(snap, &plan.Requests{Lessees: []plan.Lessee{lessee("w", math.MaxInt32)}})
 	return slices.ContainsFunc(d.Started, func(t domain.Task) bool { return t.JobID == p.scene.Task.JobID })
 }
 
@@ -140,7 +145,6 @@ func (l *lot) why(id domain.TaskID) plan.Explanation {
 
 func TestExplain(t *testing.T) {
 	t.Parallel()
-	web := func(p *domain.Pool) { p.Runtime = domain.RuntimeWeb }
 	worker := func(p *domain.Pool) { p.Runtime = domain.RuntimeWorker }
 	for name, c := range map[string]struct {
 		opts    []func(*domain.Pool)

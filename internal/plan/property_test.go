@@ -67,7 +67,7 @@ func newWorld(t *rapid.T) *world {
 		MaxUnits:       rapid.SampledFrom([]domain.Units{0, 1, 5, 10, 10, 10}).Draw(t, "maxUnits"),
 		MaxQueueDepth:  rapid.SampledFrom([]int64{0, 1, 5, 50, 50}).Draw(t, "depth"),
 		DefaultTimeout: time.Minute, MailboxBackend: domain.BackendMemory,
-		Runtime:      rapid.SampledFrom([]domain.Runtime{domain.RuntimeNative, domain.RuntimeNative, domain.RuntimeWorker}).Draw(t, "runtime"),
+		Runtime:      rapid.SampledFrom([]domain.Runtime{domain.RuntimeNative, domain.RuntimeNative, domain.RuntimeWorker, domain.RuntimeWeb}).Draw(t, "runtime"),
 		Policy:       drawPolicy(t),
 		ResourceKind: domain.KindCPU,
 		MaxOvertakes: rapid.IntRange(0, 3).Draw(t, "overtakes"),
@@ -113,9 +113,23 @@ func (w *world) requests() *plan.Requests {
 			}).Draw(w.T, "verdict"),
 			Retryable: rapid.Bool().Draw(w.T, "retryable"), Result: []byte(`1`),
 		})
+		if s := &req.Settles[len(req.Settles)-1]; w.web() {
+			s.Lease = rapid.SampledFrom([]domain.LeaseID{w.m.Leases[s.Ref.JobID].ID, w.m.Leases[s.Ref.JobID].ID, "p.1.1.guessed"}).Draw(w.T, "lease")
+		}
+	}
+	for range rapid.SampledFrom([]int{0, 1, 1, 2, 3}).Draw(w.T, "lessees") {
+		if w.web() {
+			req.Lessees = append(req.Lessees, plan.Lessee{
+				Worker: "remote", Tasks: rapid.IntRange(0, 4).Draw(w.T, "tasks"), TTL: 5 * time.Second, Secret: []byte("s"),
+			})
+		}
 	}
 	for range rapid.SampledFrom([]int{0, 0, 0, 1, 2}).Draw(w.T, "losts") {
-		req.Losts = append(req.Losts, plan.Lost{Ref: w.ref(), Holder: "w1"})
+		holder := domain.WorkerID("w1")
+		if w.web() {
+			holder = domain.LeaseHolder("remote")
+		}
+		req.Losts = append(req.Losts, plan.Lost{Ref: w.ref(), Holder: holder})
 	}
 	for range rapid.SampledFrom([]int{0, 0, 0, 0, 1}).Draw(w.T, "forces") {
 		req.Forces = append(req.Forces, plan.Force{TaskID: w.id(), Status: rapid.SampledFrom(domain.Statuses()).Draw(w.T, "status")})
@@ -131,6 +145,8 @@ func (w *world) requests() *plan.Requests {
 	}
 	return req
 }
+
+func (w *world) web() bool { return w.m.Pool.Runtime == domain.RuntimeWeb }
 
 func (w *world) id() domain.TaskID {
 	return domain.TaskID(fmt.Sprintf("t%d", rapid.IntRange(0, 80).Draw(w.T, "id")))
@@ -200,14 +216,37 @@ func (w *world) turn(req *plan.Requests) {
 		require.NoError(w.T, err)
 		w.answered(req, &d)
 		w.countPassed(&d, newest)
+		waiting := w.waiting(req, &d)
 		if !d.Again {
-			break
+			if !noStart && (!w.web() || len(waiting) > 0) {
+				w.workConserving()
+			}
+			return
 		}
-		req = &plan.Requests{Worker: req.Worker, NoStart: noStart}
+		req = &plan.Requests{Worker: req.Worker, NoStart: noStart, Lessees: waiting}
 	}
-	if !noStart {
-		w.workConserving()
+}
+
+// waiting returns the lessees of a turn that would take more, and checks that none got
+// more than it takes.
+func (w *world) waiting(req *plan.Requests, d *plan.Decisions) []plan.Lessee {
+	var waiting []plan.Lessee
+	started := 0
+	for i, lessee := range req.Lessees {
+		lent := d.Answers.Lessees[i]
+		require.Nil(w.T, lent.Err)
+		require.Len(w.T, lent.Tasks, len(lent.Leases))
+		started += len(lent.Leases)
+		lessee.Tasks -= len(lent.Leases)
+		require.GreaterOrEqual(w.T, lessee.Tasks, 0)
+		if lessee.Tasks > 0 {
+			waiting = append(waiting, lessee)
+		}
 	}
+	if w.web() {
+		require.Len(w.T, d.Started, started, "the lease is the start")
+	}
+	return waiting
 }
 
 // answered checks that every request has its answer.
@@ -253,7 +292,7 @@ func (w *world) eligible() []domain.Task {
 
 // workConserving: no units stay free while the first eligible task fits them.
 func (w *world) workConserving() {
-	if w.m.Pool.State == domain.PoolDisabled || w.m.Pool.MaxUnits == 0 || w.m.Pool.Runtime == domain.RuntimeWeb {
+	if w.m.Pool.State == domain.PoolDisabled || w.m.Pool.MaxUnits == 0 {
 		return
 	}
 	if first := w.eligible(); len(first) > 0 {
@@ -306,6 +345,9 @@ func (w *world) drain() {
 			if task := &w.m.Tasks[i]; task.Status == domain.StatusRunning {
 				req.Settles = append(req.Settles, plan.Settle{Ref: task.Ref(), Verdict: plan.VerdictCompleted})
 			}
+		}
+		if w.web() {
+			req.Lessees = []plan.Lessee{{Worker: "remote", Tasks: 100, TTL: time.Second, Secret: []byte("s")}}
 		}
 		w.turn(req)
 	}

@@ -311,15 +311,6 @@ func TestSubmissionsOfADrainingProcessWait(t *testing.T) {
 	l.requireStatus(domain.StatusRunning, "a")
 }
 
-func TestWebPoolsStartNothingByThemselves(t *testing.T) {
-	t.Parallel()
-	l := setup(t, func(p *domain.Pool) { p.Runtime = domain.RuntimeWeb })
-	l.submit(task("a", 1))
-	d := l.turn(plan.Requests{})
-	require.True(t, d.Idle)
-	l.requireStatus(domain.StatusQueued, "a")
-}
-
 func TestWorkerPoolsHaveNoHolderYet(t *testing.T) {
 	t.Parallel()
 	l := setup(t, func(p *domain.Pool) { p.Runtime = domain.RuntimeWorker })

@@ -34,6 +34,7 @@ type Model struct {
 	Tasks    []domain.Task // by JobID, from 1
 	Events   []domain.Event
 	Messages []domain.Message
+	Leases   map[domain.JobID]domain.Lease
 	Limits   Limits
 
 	trail trail
@@ -43,9 +44,9 @@ type Model struct {
 func New(pool domain.Pool) *Model {
 	return &Model{
 		Pool: pool, Counters: domain.Counters{Ceiling: pool.MaxUnits},
-		Tenants: map[domain.Tenant]domain.TenantUsage{},
-		Limits:  Limits{Candidates: plan.CandidateLimit, Due: plan.DueLimit},
-		trail:   newTrail(pool.MaxUnits),
+		Tenants: map[domain.Tenant]domain.TenantUsage{}, Leases: map[domain.JobID]domain.Lease{},
+		Limits: Limits{Candidates: plan.CandidateLimit, Due: plan.DueLimit},
+		trail:  newTrail(pool.MaxUnits),
 	}
 }
 
@@ -71,6 +72,12 @@ func (m *Model) Snapshot(now time.Time, req *plan.Requests) plan.Snapshot {
 		Tenants: map[domain.Tenant]domain.TenantUsage{},
 		Known:   map[domain.TaskID]domain.Task{},
 		Held:    map[domain.JobID]domain.Task{},
+		Leases:  map[domain.JobID]domain.Lease{},
+	}
+	for _, job := range req.LeasedJobs() {
+		if lease, ok := m.Leases[job]; ok {
+			s.Leases[job] = lease
+		}
 	}
 	m.readNamed(&s, req)
 	if !m.Limits.Untold {
@@ -242,6 +249,9 @@ func (m *Model) Apply(d *plan.Decisions) error {
 			return err
 		}
 	}
+	if err := m.lease(d); err != nil {
+		return err
+	}
 	for _, u := range d.Tenants {
 		m.Tenants[u.Tenant] = u
 	}
@@ -334,6 +344,9 @@ func (m *Model) Check() error {
 		}
 		tenants[t.Tenant] = u
 		if err := m.trail.agrees(t); err != nil {
+			return err
+		}
+		if err := m.held(t); err != nil {
 			return err
 		}
 	}
