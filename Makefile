@@ -9,7 +9,7 @@ GOTESTSUM := go run gotest.tools/gotestsum@v1.13.0 --format pkgname-and-test-fai
 # The packages whose tests are about concurrency.
 RACE := ./internal/plan/... ./internal/scheduler/... ./internal/store/... ./internal/runtime/... ./internal/app/... ./workers/... ./api/...
 
-.PHONY: help run test test/race test/image test/postgres lint generate verify bench bench/size bench/quick load load/audit load/garage load/streams faults faults/short liveness
+.PHONY: help run test test/race test/image test/postgres lint generate verify bench bench/size bench/quick load load/audit load/garage load/streams faults faults/short liveness faults/mutations
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z\/]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -73,3 +73,6 @@ faults: ## break a fleet for 30 minutes (DURATION=, SEED=) and prove that nothin
 
 faults/short: ## the same for 2 minutes
 	go run ./internal/faults/cmd --duration 2m --seed $(SEED)
+
+faults/mutations: ## leave out the lock, the guard, the fence, the outbox's order, and see that it is noticed
+	go run ./internal/faults/cmd --mutations all --seed $(SEED)

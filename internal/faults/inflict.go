@@ -23,6 +23,8 @@ type Episode struct {
 // inflict does one fault and mends it, and returns when it is mended.
 func (w *world) inflict(ctx context.Context, f Fault) Episode {
 	e := Episode{Fault: f, Began: time.Now()}
+	ctx, cancel := context.WithTimeout(ctx, f.For+startTimeout+stopTimeout)
+	defer cancel()
 	e.Note, e.Err = w.apply(ctx, f, &e.PID)
 	e.Ended = time.Now()
 	return e

@@ -49,6 +49,7 @@ type Result struct {
 	Noticed    Noticed        `json:"noticed"`
 	Violations []Violation    `json:"violations"`
 	Starts     int            `json:"starts"` // of processes
+	Turns      map[string]int `json:"turns"`  // by outcome, of the servers that were there at the end
 	Pace       Pace           `json:"-"`
 }
 
@@ -105,7 +106,7 @@ func (r *Result) judge(ctx context.Context, w *world, plan clients.Plan) error {
 		if f.Target == w.solo.name {
 			return []domain.PoolID{poolDisk, poolRelay}
 		}
-		return []domain.PoolID{poolNative, poolFleet}
+		return []domain.PoolID{poolNative, poolFleet, poolWeb}
 	})
 	r.notice(records)
 	return nil

@@ -32,7 +32,7 @@ type line struct {
 // between is the pause between two rounds: they are a probe, not the load.
 const between = 300 * time.Millisecond
 
-func startLine(ctx context.Context, w *world, seed uint64) *line {
+func startLine(ctx context.Context, w *world, o Options) *line {
 	stop, cancel := context.WithCancel(ctx)
 	l := &line{cancel: cancel, done: make(chan Rounds, 1)}
 	apis := make([]*client.Client, 0, len(w.servers))
@@ -43,13 +43,14 @@ func startLine(ctx context.Context, w *world, seed uint64) *line {
 		}
 		apis = append(apis, api)
 	}
+	begin := time.Now()
 	go func() {
 		var rounds Rounds
 		for n := uint64(0); stop.Err() == nil; n++ {
 			// The last one is seen to its end, when all is mended.
-			limited, cancel := context.WithTimeout(ctx, patience)
+			limited, cancel := context.WithDeadline(ctx, begin.Add(o.Duration+2*o.Patience))
 			round, err := linear.Observe(limited, linear.Burst{
-				Pool: poolLine, Name: fmt.Sprintf("line-%d", n), Clients: 4, Each: 3, Units: lineShape.Units, APIs: apis, Seed: seed + n,
+				Pool: poolLine, Name: fmt.Sprintf("line-%d", n), Clients: 4, Each: 3, Units: lineShape.Units, APIs: apis, Seed: o.Seed + n,
 			})
 			cancel()
 			if err != nil {

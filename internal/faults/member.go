@@ -19,7 +19,8 @@ import (
 type member struct {
 	name    string
 	command fleet.Command
-	proxy   *fleet.Proxy // between it and Postgres
+	proxy   *fleet.Proxy // between it and Postgres; nil of a lessee, which has nothing to do with that
+	url     string       // of a server
 
 	breaking sync.Mutex // held while a fault is at work on it
 
@@ -126,15 +127,18 @@ func (m *member) end(signal syscall.Signal, away time.Duration) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
 	defer cancel()
-	if err := process.Stop(ctx); err != nil {
-		m.note("asked to stop: " + err.Error())
+	err := process.Stop(ctx)
+	status, _ := process.Wait(context.Background()) // it has ended, by now
+	// Postgres may be away meanwhile: then what runs cannot be settled, and it says so by its status.
+	if ctx.Err() != nil || status == panicked {
+		m.note(fmt.Sprintf("asked to stop: %v", err))
 	}
 }
 
-// ready waits until the present process serves.
+// ready waits until there is a process that serves.
 func (m *member) ready(ctx context.Context) error {
 	for {
-		if process := m.current(); process != nil {
+		if process := m.current(); process != nil && !over(process) {
 			if err := process.Ready(ctx); err == nil || ctx.Err() != nil {
 				return err
 			}
@@ -144,6 +148,15 @@ func (m *member) ready(ctx context.Context) error {
 		case <-ctx.Done():
 			return fmt.Errorf("%s: %w", m.name, ctx.Err())
 		}
+	}
+}
+
+func over(process *fleet.Process) bool {
+	select {
+	case <-process.Done():
+		return true
+	default:
+		return false
 	}
 }
 

@@ -16,7 +16,6 @@ import (
 func (r *Result) Write(out io.Writer) error {
 	table := tabwriter.NewWriter(out, 0, 0, 1, ' ', tabwriter.Debug)
 	line := func(format string, args ...any) { _, _ = fmt.Fprintf(table, format+"\n", args...) } // Flush tells
-	brief := func(d time.Duration) string { return d.Round(10 * time.Millisecond).String() }
 
 	line("")
 	line("fault \tcount \tnot done \tin a turn \tbeside others \tnothing started, median \tlongest ")
@@ -43,12 +42,14 @@ func (r *Result) Write(out io.Writer) error {
 	if err := table.Flush(); err != nil {
 		return fmt.Errorf("print the result: %w", err)
 	}
-	_, err := io.WriteString(out, r.words(brief))
+	_, err := io.WriteString(out, r.words())
 	return err
 }
 
+func brief(d time.Duration) string { return d.Round(10 * time.Millisecond).String() }
+
 // words is what does not fit a table.
-func (r *Result) words(brief func(time.Duration) string) string {
+func (r *Result) words() string {
 	var text strings.Builder
 	line := func(format string, args ...any) { fmt.Fprintf(&text, format+"\n", args...) }
 	p, n := &r.Promised, &r.Noticed
@@ -57,6 +58,7 @@ func (r *Result) words(brief func(time.Duration) string) string {
 	line("clients: %d requests, %d without an answer; %d tasks: %d accepted, %d refused, %d never answered, %d asked for more than once; %d messages",
 		p.Requests, p.Unanswered, p.Tasks, p.Accepted, p.Refused, p.Unknown, p.Repeated, p.Messages)
 	line("attempts of killed processes: %d, noticed after %s (median), %s (longest)", n.Attempts, brief(n.Median), brief(n.Longest))
+	line("turns of the last servers, by outcome: %v", r.Turns)
 	line("linearizability: %d rounds, %d not decided in time, %d wrong",
 		r.Rounds.Right+r.Rounds.Unclear+r.Rounds.Wrong, r.Rounds.Unclear, r.Rounds.Wrong)
 	line("violations: %d", r.Broken())

@@ -27,16 +27,23 @@ type Options struct {
 	TTL      time.Duration // after which a silent process counts as dead
 	Servers  int
 	Workers  int
+	Lessees  int
 	Rate     float64 // submissions a second into each pool
-	// Clients is what starts the clients' process: a program and arguments, to which
-	// the path of the plan is added.
-	Clients []string
-	Only    []Kind // kinds of faults; empty: all
-	Log     func(format string, args ...any)
+	Self     string  // the harness's own program, which is also that of clients and lessees
+	// Patience bounds every wait for what should end or be answered when all is mended.
+	Patience time.Duration
+	Only     []Kind   // kinds of faults; empty: all
+	Long     int      // one task in so many is long
+	Setup    []string // SQL that changes the fleet's schema before anything is loaded
+	Log      func(format string, args ...any)
 }
 
-// patience bounds the wait for a queue in which nothing ends any more.
-const patience = 90 * time.Second
+// The first arguments of the harness's program that make it another process of a run. The
+// second one is a file that says what to do.
+const (
+	ClientsVerb = "clients"
+	LesseeVerb  = "lessee"
+)
 
 // Run breaks a fleet and judges it. The error says that this could not be done;
 // violations are in the result.
@@ -53,7 +60,7 @@ func Run(ctx context.Context, o Options) (*Result, error) {
 		return nil, err
 	}
 	defer load.kill()
-	line := startLine(ctx, w, o.Seed)
+	line := startLine(ctx, w, o)
 
 	schedule := Draw(o.Seed, o.Duration, o.Every, o.TTL, only(w.places(), o.Only))
 	w.log("%d faults in %s, seed %d", len(schedule), o.Duration, o.Seed)
@@ -61,14 +68,20 @@ func Run(ctx context.Context, o Options) (*Result, error) {
 	if err := errors.Join(ctx.Err(), w.heal()); err != nil {
 		return nil, err
 	}
+	for i := range r.Episodes {
+		if e := &r.Episodes[i]; e.Err != nil && (e.Kind == Kill || e.Kind == Drain) {
+			r.addf(Exits, "%s: it did not come back: %v", e.Fault, e.Err)
+		}
+	}
 	w.log("everything is mended; waiting for the clients and for the queues to run dry")
 	r.Rounds = line.stop()
 	if err := load.stop(ctx); err != nil {
 		return nil, err
 	}
 	for _, p := range plan.Pools {
-		r.addAll(Drained, w.runDry(ctx, p))
+		r.addAll(Drained, w.runDry(ctx, p, o.Patience))
 	}
+	r.Turns = w.turns(ctx)
 	r.addAll(Exits, w.stop())
 	w.log("all stopped; judging")
 	return r, r.judge(ctx, w, plan)
@@ -128,15 +141,18 @@ func (w *world) inflictAll(ctx context.Context, schedule []Fault, duration time.
 func (w *world) plan(o Options) clients.Plan {
 	p := clients.Plan{
 		Clients: 4, Seed: o.Seed, Log: filepath.Join(o.Dir, "clients.jsonl"), Change: true,
-		Longest: 3 * time.Second, GiveUp: time.Minute, Samples: 40,
+		Long: o.Long, Longest: 3 * time.Second, GiveUp: o.Patience, Samples: 40,
 	}
-	fleet, solo := w.addresses(), []string{w.solo.current().URL()}
-	for _, id := range []domain.PoolID{poolNative, poolFleet} {
-		p.Pools = append(p.Pools, clients.Pool{ID: id, Servers: fleet, MaxUnits: poolUnits, Rate: o.Rate, Mailbox: true})
+	add := func(id domain.PoolID, rate float64, servers ...string) {
+		p.Pools = append(p.Pools, clients.Pool{ID: id, Servers: servers, MaxUnits: poolUnits, Rate: rate, Timeouts: id != poolWeb})
 	}
-	for _, id := range []domain.PoolID{poolDisk, poolRelay} {
-		p.Pools = append(p.Pools, clients.Pool{ID: id, Servers: solo, MaxUnits: poolUnits, Rate: o.Rate / 2, Mailbox: true})
+	add(poolNative, o.Rate, w.addresses()...)
+	add(poolFleet, o.Rate, w.addresses()...)
+	if o.Lessees > 0 {
+		add(poolWeb, o.Rate, w.addresses()...)
 	}
+	add(poolDisk, o.Rate/2, w.solo.url)
+	add(poolRelay, o.Rate/2, w.solo.url)
 	return p
 }
 
@@ -152,13 +168,11 @@ func startClients(ctx context.Context, o Options, plan clients.Plan) (*load, err
 	if err != nil {
 		return nil, fmt.Errorf("make the clients' plan: %w", err)
 	}
-	const mode = 0o600
 	path := filepath.Join(o.Dir, "clients.json")
-	if err := os.WriteFile(path, raw, mode); err != nil {
+	if err := os.WriteFile(path, raw, ownersOnly); err != nil {
 		return nil, fmt.Errorf("write the clients' plan: %w", err)
 	}
-	args := append(append([]string(nil), o.Clients[1:]...), path)
-	l := &load{cmd: exec.CommandContext(ctx, o.Clients[0], args...), done: make(chan error, 1)}
+	l := &load{cmd: exec.CommandContext(ctx, o.Self, ClientsVerb, path), done: make(chan error, 1)}
 	l.cmd.Stderr = os.Stderr
 	if l.hold, err = l.cmd.StdinPipe(); err != nil {
 		return nil, fmt.Errorf("start the clients: %w", err)
@@ -188,7 +202,7 @@ func (l *load) kill() { _ = l.cmd.Process.Kill() } // it has ended, as a rule
 
 // runDry waits until the pool has nothing left, and says what is when nothing
 // ends any more.
-func (w *world) runDry(ctx context.Context, p clients.Pool) []string {
+func (w *world) runDry(ctx context.Context, p clients.Pool, patience time.Duration) []string {
 	var left string
 	least, since := int64(-1), time.Now()
 	for n := 0; time.Since(since) < patience && ctx.Err() == nil; n++ {

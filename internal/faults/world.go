@@ -10,8 +10,11 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/parkinglot/parkinglot/internal/dbtest"
 	"github.com/parkinglot/parkinglot/internal/domain"
+	"github.com/parkinglot/parkinglot/internal/faults/clients"
 	"github.com/parkinglot/parkinglot/internal/fleet"
 	"github.com/parkinglot/parkinglot/internal/runtime/attempts"
 )
@@ -24,12 +27,16 @@ const schema = "faults"
 const (
 	poolNative = domain.PoolID("native") // run by the servers
 	poolFleet  = domain.PoolID("fleet")  // run by the workers, through River
+	poolWeb    = domain.PoolID("web")    // leased over HTTP by lessees of the harness
 	poolLine   = domain.PoolID("line")   // small, for the linearizability check
 	poolDisk   = domain.PoolID("disk")   // queue and mailbox in a file
 	poolRelay  = domain.PoolID("relay")  // queue in a file, mailbox in Postgres: through the outbox
 )
 
-const poolUnits = 16
+const (
+	poolUnits  = 16
+	ownersOnly = 0o600 // mode of files that name passwords
+)
 
 // world is everything there is to break.
 type world struct {
@@ -41,6 +48,7 @@ type world struct {
 	postgres *dbtest.Server
 	servers  []*member
 	workers  []*member
+	lessees  []*member
 	solo     *member
 	link     *link // of the last worker; nil: there are no network namespaces here
 	disk     *disk // under the solo's files; nil: none that could be filled
@@ -55,7 +63,7 @@ func newWorld(ctx context.Context, o Options) (_ *world, err error) {
 			w.close()
 		}
 	}()
-	w.log("starting Postgres, %d servers, %d workers and one server on the embedded backend", o.Servers, o.Workers)
+	w.log("starting Postgres, %d servers, %d workers, %d lessees and one server on the embedded backend", o.Servers, o.Workers, o.Lessees)
 	w.postgres, err = dbtest.StartOwn(ctx, dbtest.Options{Durable: true, Settings: map[string]string{"log_min_messages": "fatal"}})
 	if err != nil {
 		return nil, err
@@ -83,6 +91,9 @@ func newWorld(ctx context.Context, o Options) (_ *world, err error) {
 		if err := m.ready(ctx); err != nil { // the first one migrates
 			return nil, err
 		}
+		if err := w.setUp(ctx, o.Setup); err != nil {
+			return nil, err
+		}
 	}
 	for _, m := range w.members() {
 		if err := m.ready(ctx); err != nil {
@@ -92,13 +103,31 @@ func newWorld(ctx context.Context, o Options) (_ *world, err error) {
 	return w, nil
 }
 
+// setUp changes the schema.
+func (w *world) setUp(ctx context.Context, statements []string) error {
+	return w.ask(ctx, func(ctx context.Context, conn *pgx.Conn) error {
+		if _, err := conn.Exec(ctx, "SET search_path = "+schema); err != nil {
+			return err
+		}
+		for _, statement := range statements {
+			if _, err := conn.Exec(ctx, statement); err != nil {
+				return fmt.Errorf("%s: %w", statement, err)
+			}
+		}
+		return nil
+	})
+}
+
 // people makes the members.
 func (w *world) people(o Options, data string) error {
 	line := pool(poolLine, lineShape.Units, "native", "postgres", "postgres")
 	line["max_queue_depth"] = lineShape.Depth
+	web := pool(poolWeb, poolUnits, "web", "postgres", "postgres")
+	delete(web, "executors") // its remote workers know what to do
 	shared, err := w.writeConfig("fleet.json", "", o.TTL, []any{
 		pool(poolNative, poolUnits, "native", "postgres", "postgres"),
 		pool(poolFleet, poolUnits, "worker", "postgres", "postgres"),
+		web,
 		line,
 	})
 	if err != nil {
@@ -132,7 +161,11 @@ func (w *world) people(o Options, data string) error {
 		if err != nil {
 			return nil, err
 		}
-		return add(name, localhost, config, nil, "serve", "--migrate", "--listen", addr, "--concurrency", "0")
+		m, err := add(name, localhost, config, nil, "serve", "--migrate", "--listen", addr, "--concurrency", "0")
+		if err == nil {
+			m.url = "http://" + addr
+		}
+		return m, err
 	}
 	for i := range o.Servers {
 		m, err := serve(fmt.Sprintf("serve-%d", i+1), shared)
@@ -152,8 +185,30 @@ func (w *world) people(o Options, data string) error {
 		}
 		w.workers = append(w.workers, m)
 	}
-	w.solo, err = serve("solo", w.config)
-	return err
+	if w.solo, err = serve("solo", w.config); err != nil {
+		return err
+	}
+	return w.addLessees(o)
+}
+
+// addLessees makes the remote workers: processes of the harness that know nothing but HTTP.
+func (w *world) addLessees(o Options) error {
+	const slots = 6
+	raw, err := json.Marshal(clients.Leasing{Pool: poolWeb, Servers: w.addresses(), Record: w.records, Slots: slots, TTL: o.TTL})
+	if err != nil {
+		return fmt.Errorf("make the lessees' plan: %w", err)
+	}
+	path := filepath.Join(w.dir, "lessees.json")
+	if err := os.WriteFile(path, raw, ownersOnly); err != nil {
+		return fmt.Errorf("write the lessees' plan: %w", err)
+	}
+	for i := range o.Lessees {
+		name := fmt.Sprintf("lessee-%d", i+1)
+		w.lessees = append(w.lessees, newMember(name, fleet.Command{
+			Binary: o.Self, Args: []string{LesseeVerb, path}, Dir: w.dir, Log: filepath.Join(w.dir, name+".log"),
+		}, nil))
+	}
+	return nil
 }
 
 const localhost = "127.0.0.1"
@@ -191,9 +246,8 @@ func (w *world) writeConfig(name, data string, ttl time.Duration, pools []any) (
 	if err != nil {
 		return "", fmt.Errorf("make a configuration: %w", err)
 	}
-	const mode = 0o600
 	path := filepath.Join(w.dir, name)
-	if err := os.WriteFile(path, raw, mode); err != nil {
+	if err := os.WriteFile(path, raw, ownersOnly); err != nil {
 		return "", fmt.Errorf("write a configuration: %w", err)
 	}
 	return path, nil
@@ -202,7 +256,7 @@ func (w *world) writeConfig(name, data string, ttl time.Duration, pools []any) (
 // members returns every process.
 func (w *world) members() []*member {
 	var all []*member
-	all = append(append(all, w.servers...), w.workers...)
+	all = append(append(append(all, w.servers...), w.workers...), w.lessees...)
 	if w.solo != nil {
 		all = append(all, w.solo)
 	}
@@ -222,7 +276,7 @@ func (w *world) member(name string) *member {
 func (w *world) addresses() []string {
 	urls := make([]string, len(w.servers))
 	for i, m := range w.servers {
-		urls[i] = m.current().URL()
+		urls[i] = m.url
 	}
 	return urls
 }
@@ -236,10 +290,12 @@ func (w *world) places() Places {
 		return all
 	}
 	everybody := names(w.members()...)
+	local := append(names(append(append([]*member(nil), w.servers...), w.workers...)...), w.solo.name) // who talks to Postgres
 	shared := names(append(append([]*member(nil), w.servers...), w.workers...)...)
 	p := Places{
-		Kill: everybody, Drain: everybody, Freeze: everybody, FreezeLong: shared, FreezeInTurn: shared, HoldTurn: shared,
-		CrashPostgres: {""}, Drop: everybody, Terminate: {""}, Cut: everybody, Unplug: everybody,
+		Kill: everybody, Drain: everybody, Freeze: everybody, FreezeLong: append(names(w.lessees...), shared...),
+		FreezeInTurn: shared, HoldTurn: shared,
+		CrashPostgres: {""}, Drop: local, Terminate: {""}, Cut: local, Unplug: local,
 	}
 	if n := len(w.workers); n > 0 {
 		p[LinkDown] = names(w.workers[n-1])
@@ -254,9 +310,11 @@ func (w *world) places() Places {
 func (w *world) heal() error {
 	var errs []error
 	for _, m := range w.members() {
-		m.proxy.HoldTurn(nil)
-		m.proxy.Thaw()
-		m.proxy.Mend()
+		if m.proxy != nil {
+			m.proxy.HoldTurn(nil)
+			m.proxy.Thaw()
+			m.proxy.Mend()
+		}
 	}
 	if w.link != nil {
 		errs = append(errs, w.link.set(true))
@@ -287,7 +345,9 @@ func (w *world) close() {
 		if process != nil {
 			process.Kill()
 		}
-		m.proxy.Close()
+		if m.proxy != nil {
+			m.proxy.Close()
+		}
 	}
 	w.link.close()
 	w.disk.close()

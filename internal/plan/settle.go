@@ -171,11 +171,6 @@ func (t *turn) held(ref domain.Ref) *row {
 	return t.adopt(&task)
 }
 
-// live reports whether ref is the running attempt of the task.
-func live(t *domain.Task, ref domain.Ref) bool {
-	return t.Status == domain.StatusRunning && t.Attempt == ref.Attempt
-}
-
 // repeats reports whether s says again what the ended attempt was settled with:
 // somebody who did not hear the first answer asks once more.
 func repeats(t *domain.Task, s *Settle) bool {

@@ -127,11 +127,7 @@ func (o *outbox) deliver(ctx context.Context, limit int) (read, delivered int, e
 		if target == nil {
 			continue // another process has that backend open and delivers
 		}
-		failed := target.store.PutMessages(ctx, mine)
-		if failed == nil {
-			failed = o.b.store.OutboxDone(ctx, mine)
-		}
-		if failed != nil {
+		if failed := handOver(ctx, o.b.store, target.store, mine); failed != nil {
 			err = failed
 			continue
 		}

@@ -75,7 +75,7 @@ func (l *loader) task() client.TaskSubmission {
 	l.made++
 	tenant := fmt.Sprintf("tenant-%d", l.random.IntN(4))
 	sleep := time.Duration(l.random.Int64N(int64(400 * time.Millisecond)))
-	if l.random.IntN(20) == 0 {
+	if l.random.IntN(l.plan.Long) == 0 {
 		sleep = time.Duration(l.random.Int64N(int64(l.plan.Longest)))
 	}
 	body := client.TaskSubmission{
@@ -85,7 +85,7 @@ func (l *loader) task() client.TaskSubmission {
 		MaxAttempts:  2 + l.random.Int64N(2),
 		Payload:      fmt.Appendf(nil, `{"durationMs":%d}`, sleep.Milliseconds()),
 	}
-	if l.pool.Mailbox && l.random.IntN(10) > 0 {
+	if l.random.IntN(10) > 0 {
 		body.MailboxKey = &client.MailboxKey{Tenant: tenant, UserID: fmt.Sprintf("user-%d", l.random.IntN(10))}
 	}
 	switch l.random.IntN(20) {
@@ -95,7 +95,9 @@ func (l *loader) task() client.TaskSubmission {
 		deadline := time.Now().UTC().Add(time.Second + time.Duration(l.random.Int64N(int64(5*time.Second))))
 		body.Deadline = &deadline
 	case 3:
-		body.TimeoutSecs = 1
+		if l.pool.Timeouts {
+			body.TimeoutSecs = 1
+		}
 	}
 	return body
 }
@@ -120,6 +122,9 @@ func (l *loader) force(ctx context.Context) {
 // again submits what was accepted once more: the first answer must come again.
 func (l *loader) again(ctx context.Context) {
 	for _, body := range l.accepted {
+		if l.gaveUp() {
+			return
+		}
 		l.answered(ctx, Entry{Do: Again, Pool: l.pool.ID, Task: domain.TaskID(body.TaskID)},
 			func(api *client.Client) (*http.Response, error) { return api.SubmitTask(ctx, string(l.pool.ID), body) })
 	}

@@ -21,7 +21,7 @@ type Pool struct {
 	Servers  []string      `json:"servers"`  // URLs that take its tasks
 	MaxUnits int64         `json:"maxUnits"` // what changes of the pool go around
 	Rate     float64       `json:"rate"`     // submissions a second
-	Mailbox  bool          `json:"mailbox"`  // most tasks have a key
+	Timeouts bool          `json:"timeouts"` // some tasks have one that they do not meet
 }
 
 // Plan is what the clients do.
@@ -31,7 +31,8 @@ type Plan struct {
 	Seed    uint64        `json:"seed"`
 	Log     string        `json:"log"`
 	Change  bool          `json:"change"`  // an operator changes pools, too
-	Longest time.Duration `json:"longest"` // of the long tasks; one in twenty
+	Long    int           `json:"long"`    // one task in so many is long
+	Longest time.Duration `json:"longest"` // a long task takes at most that
 	GiveUp  time.Duration `json:"giveUp"`  // how long after stop requests may be repeated
 	Samples int           `json:"samples"` // accepted tasks of each client that are submitted once more at the end
 }
@@ -107,6 +108,9 @@ func (c *caller) over() bool {
 	}
 }
 
+// gaveUp says whether nothing is asked for again any more.
+func (c *caller) gaveUp() bool { return !c.late.IsZero() && time.Now().After(c.late) }
+
 // pause sleeps; the stop ends it.
 func (c *caller) pause(ctx context.Context, d time.Duration) {
 	select {
@@ -131,7 +135,7 @@ func (c *caller) answered(ctx context.Context, e Entry, ask func(api *client.Cli
 			if c.late.IsZero() {
 				c.late = time.Now().Add(c.plan.GiveUp)
 			}
-			if time.Now().After(c.late) {
+			if c.gaveUp() {
 				return got
 			}
 		}

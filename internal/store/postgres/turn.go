@@ -45,7 +45,7 @@ func (s *Store) Turn(ctx context.Context, spec store.TurnSpec) (plan.Decisions, 
 		return plan.Decisions{}, classify(what+": get a connection", unavailable(err))
 	}
 	defer conn.Release()
-	t := &turn{Store: s, conn: conn, spec: spec, key: s.lockKey("pool", string(spec.Pool)), careful: s.careful.is(spec.Pool)}
+	t := &turn{Store: s, conn: conn, spec: spec, key: s.poolLock(spec.Pool), careful: s.careful.is(spec.Pool)}
 
 	rq, read, err := t.read(ctx)
 	if err != nil {
@@ -236,7 +236,7 @@ func (s *Store) TurnCommitted(ctx context.Context, pool domain.PoolID, turnNo in
 		if err = q.LockWait(ctx, milliseconds(poolLockTimeout)); err != nil {
 			return err
 		}
-		if err = q.LockPool(ctx, s.lockKey("pool", string(pool))); err != nil {
+		if err = q.LockPool(ctx, s.poolLock(pool)); err != nil {
 			return unavailable(err)
 		}
 		committed, err = q.TurnCommitted(ctx, dbsqlc.TurnCommittedParams{PoolID: string(pool), TurnNo: turnNo, TurnID: turnID})
