@@ -25,6 +25,9 @@ type Options struct {
 	Observe func(method, route string, status int, took time.Duration)
 	// Now is the clock, for ages shown; nil: time.Now.
 	Now func() time.Time
+	// SendTimeout is how long the client of a stream may take to make room for what it is
+	// sent before it is cut off; 0: 15 seconds.
+	SendTimeout time.Duration
 	// Parking is the parking half; nil: its operations answer that they are unavailable.
 	Parking ParkingService
 	// Mount adds routes of its own to the mux before serving (the console); nil: none.
@@ -38,6 +41,7 @@ type server struct {
 	log     *slog.Logger
 	observe func(method, route string, status int, took time.Duration)
 	now     func() time.Time
+	within  time.Duration // Options.SendTimeout
 	mux     *http.ServeMux
 	api     huma.API
 }
@@ -54,7 +58,7 @@ func Document() *huma.OpenAPI { return assemble(nil, Options{}).api.OpenAPI() }
 
 func assemble(service Service, options Options) *server {
 	installProblems()
-	s := &server{service: service, parking: options.Parking, log: options.Log, now: options.Now, mux: http.NewServeMux()}
+	s := &server{service: service, parking: options.Parking, log: options.Log, now: options.Now, within: options.SendTimeout, mux: http.NewServeMux()}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
@@ -63,6 +67,9 @@ func assemble(service Service, options Options) *server {
 	}
 	if s.now == nil {
 		s.now = time.Now
+	}
+	if s.within <= 0 {
+		s.within = sendTimeout
 	}
 	s.api = humago.New(s.mux, configuration())
 	s.taskRoutes()

@@ -58,7 +58,7 @@ func (s *server) followEvents(ctx context.Context, in *auditStreamInput) (*huma.
 		return nil, followError(err)
 	}
 	return (&subscription[domain.Event]{
-		name: "event", from: in.from.clone(ofEvents), stream: stream,
+		name: "event", from: in.from.clone(ofEvents), stream: stream, within: s.within,
 		place: func(e *domain.Event) (domain.Source, int64) { return e.Source, e.Seq },
 		view:  func(e *domain.Event) any { return eventJSON(e) },
 	}).response(), nil

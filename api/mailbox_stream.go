@@ -55,7 +55,7 @@ func (s *server) followMailbox(ctx context.Context, in *mailboxStreamInput) (*hu
 		return nil, followError(err)
 	}
 	return (&subscription[domain.Message]{
-		name: "message", from: in.from.clone(ofMessages), stream: stream,
+		name: "message", from: in.from.clone(ofMessages), stream: stream, within: s.within,
 		place: func(m *domain.Message) (domain.Source, int64) { return m.Source, m.Seq },
 		view:  func(m *domain.Message) any { return messageJSON(m) },
 	}).response(), nil

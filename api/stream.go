@@ -38,6 +38,7 @@ type subscription[T any] struct {
 	name   string // of its events
 	from   position
 	stream Stream[T]
+	within time.Duration // to make room for what is sent
 	place  func(*T) (domain.Source, int64)
 	view   func(*T) any
 }
@@ -51,7 +52,7 @@ func (s *subscription[T]) response() *huma.StreamResponse {
 		hctx.SetHeader("Cache-Control", "no-store")
 		hctx.SetHeader("X-Accel-Buffering", "no") // nginx would keep events for itself
 		ctx := hctx.Context()
-		if err := s.serve(ctx, newSender(hctx.BodyWriter())); err != nil && ctx.Err() == nil {
+		if err := s.serve(ctx, newSender(hctx.BodyWriter(), s.within)); err != nil && ctx.Err() == nil {
 			requestOf(ctx).log.InfoContext(ctx, "a stream has ended", slog.Any("error", err))
 		}
 	}}
@@ -92,11 +93,12 @@ func (s *subscription[T]) serve(ctx context.Context, out *sender) error {
 type sender struct {
 	out     io.Writer
 	control *http.ResponseController // nil: the writer is no connection
+	within  time.Duration
 	text    bytes.Buffer
 }
 
-func newSender(out io.Writer) *sender {
-	s := &sender{out: out}
+func newSender(out io.Writer, within time.Duration) *sender {
+	s := &sender{out: out, within: within}
 	if w, ok := out.(http.ResponseWriter); ok {
 		s.control = http.NewResponseController(w)
 	}
@@ -117,7 +119,7 @@ func (s *sender) event(name, id string, value any) error {
 func (s *sender) send() error {
 	if s.control != nil {
 		// Writers that know no deadline (tests) have nobody slow behind them.
-		_ = s.control.SetWriteDeadline(time.Now().Add(sendTimeout))
+		_ = s.control.SetWriteDeadline(time.Now().Add(s.within))
 	}
 	_, err := s.out.Write(s.text.Bytes())
 	s.text.Reset()

@@ -56,7 +56,7 @@ func Check(res *http.Response, body []byte) error {
 }
 
 // UserMailbox is the key of a user's mailbox; with a session, of that session's
-// alone. Give it to ReadMailbox together with Address.
+// alone. Give it to ReadMailbox, FollowMailbox or AcknowledgeMailbox together with Address.
 func UserMailbox(userID, sessionID string) string {
 	key := escape(userID)
 	if key == "_" {
@@ -80,11 +80,17 @@ const TenantMailbox = "_"
 // percent-encoded, which generated code would do once more.
 func Address(tenant, key string) RequestEditorFn {
 	return func(_ context.Context, req *http.Request) error {
-		base, ok := strings.CutSuffix(req.URL.EscapedPath(), "/mailbox/"+url.PathEscape(tenant)+"/"+url.PathEscape(key))
+		var base, tail string
+		ok := false
+		for _, tail = range []string{"", "/events", "/ack"} {
+			if base, ok = strings.CutSuffix(req.URL.EscapedPath(), "/mailbox/"+url.PathEscape(tenant)+"/"+url.PathEscape(key)+tail); ok {
+				break
+			}
+		}
 		if !ok {
 			return fmt.Errorf("the request is not for mailbox %q of tenant %q", key, tenant)
 		}
-		raw := base + "/mailbox/" + url.PathEscape(tenant) + "/" + key
+		raw := base + "/mailbox/" + url.PathEscape(tenant) + "/" + key + tail
 		path, err := url.PathUnescape(raw)
 		if err != nil {
 			return fmt.Errorf("mailbox key %q: %w", key, err)

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -16,13 +15,17 @@ func newAuditCommand() *cobra.Command {
 	var (
 		task, tenant, pool, kind, subject, from, to, cursor string
 		limit                                               int64
-		all                                                 bool
+		all, follow                                         bool
 	)
 	cmd := &cobra.Command{
 		Use:   "audit",
 		Short: "Read the audit trail, oldest first",
-		Long:  `Prints one page, or with --all everything there is; --all --json prints one event a line.`,
+		Long: `Prints one page, or with --all everything there is; --all --json prints one event a line.
+
+With --follow everything from the beginning, --from or --cursor on is printed, and then events as
+they happen, until interrupted; with --json one event a line.`,
 		Example: `  parkinglot audit --pool llm --task req-42
+  parkinglot audit --follow --tenant acme --from 2026-01-31T00:00:00Z
   parkinglot audit --kind pool_change --from 2026-01-31T00:00:00Z --all`,
 		Args: args(cobra.NoArgs),
 	}
@@ -37,10 +40,20 @@ func newAuditCommand() *cobra.Command {
 	flags.StringVar(&cursor, "cursor", "", "nextCursor of the page before")
 	flags.Int64Var(&limit, "limit", 0, "events of a page, 1 to 500 (default 50)")
 	flags.BoolVar(&all, "all", false, "every page")
+	flags.BoolVar(&follow, "follow", false, "go on as events happen")
 	return newClientCommand(cmd, func(ctx context.Context, s *session, _ []string) error {
 		params := &client.ListEventsParams{
 			TaskID: optional(task), Tenant: optional(tenant), PoolID: optional(pool), Kind: optional(kind), Subject: optional(subject),
 			From: optional(from), To: optional(to), Limit: optional(limit), Cursor: optional(cursor),
+		}
+		if follow && (all || limit != 0) {
+			return failure(exitUsage, "--all and --limit are of pages: leave them out with --follow")
+		}
+		if follow {
+			return s.followEvents(ctx, client.FollowEventsParams{
+				TaskID: params.TaskID, Tenant: params.Tenant, PoolID: params.PoolID, Kind: params.Kind, Subject: params.Subject,
+				From: params.From, To: params.To, Cursor: params.Cursor,
+			})
 		}
 		for first := true; ; first = false {
 			page, raw, err := call[client.AuditPage](ctx, s, 0, func(ctx context.Context) (*http.Response, error) {
@@ -63,14 +76,32 @@ func newAuditCommand() *cobra.Command {
 }
 
 func (s *session) eventLines(events []client.Event) error {
-	lines := json.NewEncoder(s.out)
-	lines.SetEscapeHTML(false)
 	for _, event := range events {
-		if err := lines.Encode(event); err != nil {
+		if err := s.line(event); err != nil {
 			return fmt.Errorf("print event %s: %w", event.EventID, err)
 		}
 	}
 	return nil
+}
+
+// followEvents prints events as they happen until ctx ends, which is no error.
+func (s *session) followEvents(ctx context.Context, params client.FollowEventsParams) error {
+	first := true
+	return s.follow(ctx, func(ctx context.Context, lastID string) (*http.Response, error) {
+		params.LastEventID = lastID
+		return s.api.FollowEvents(ctx, &params)
+	}, func(event client.StreamEvent) error {
+		e, err := decode[client.Event](event)
+		if err != nil {
+			return err
+		}
+		if s.json {
+			return s.line(e)
+		}
+		err = s.show(nil, func(table io.Writer) { eventRows(table, client.AuditPage{Events: []client.Event{e}}, first, true) })
+		first = false
+		return err
+	})
 }
 
 func eventRows(table io.Writer, page client.AuditPage, first, all bool) {

@@ -275,6 +275,46 @@ func TestMailboxIsReadAndFollowed(t *testing.T) {
 		require.NoError(t, json.Unmarshal([]byte(line), &message))
 		require.Equal(t, []string{"t-1", "t-2", "t-3"}[i], message.TaskID)
 	}
+
+	require.Contains(t, c.must(t, "mailbox", "acme", "ada", "--ack"), "t-1")
+	require.NotContains(t, c.must(t, "mailbox", "acme", "_"), "t-1", "acknowledged by another key")
+	require.Contains(t, c.must(t, "mailbox", "acme", "_", "--ack", "--json"), "t-3")
+	require.NotContains(t, c.must(t, "mailbox", "acme", "_"), "t-3")
+	submit("t-4", "acme/ada")
+	require.Contains(t, c.followed(t, 1, "mailbox", "acme", "ada", "--follow", "--ack", "--json"), "t-4")
+	require.NotContains(t, c.must(t, "mailbox", "acme", "ada"), "t-4")
+	require.Equal(t, exitUsage, c.run(t, "mailbox", "acme", "_", "--follow", "--limit", "3").status)
+}
+
+// followed runs a verb that goes on until so many lines came, and returns them.
+func (c terminal) followed(t *testing.T, lines int, args ...string) string {
+	t.Helper()
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	var out buffer
+	done := make(chan error, 1)
+	go func() { done <- c.start(ctx, &out, "", args...) }()
+	require.Eventually(t, func() bool { return strings.Count(out.String(), "\n") >= lines }, 20*time.Second, 5*time.Millisecond)
+	time.Sleep(50 * time.Millisecond) // what is done after the last line
+	stop()
+	require.NoError(t, <-done, "an interrupted follow is done")
+	return out.String()
+}
+
+func TestAuditIsFollowed(t *testing.T) {
+	t.Parallel()
+	c := newTerminal(t)
+	submit := func(id string) {
+		c.must(t, "submit", "-p", "demo", "--task-id", id, "--payload", `{"durationMs":1}`, "--wait", "20s")
+	}
+	submit("t-1")
+	table := c.followed(t, 4, "audit", "--follow", "--task", "t-1")
+	require.Contains(t, table, "KIND")
+	require.Contains(t, table, "complete")
+	submit("t-2")
+	lines := c.followed(t, 6, "audit", "--follow", "--pool", "demo", "--json")
+	require.Contains(t, lines, `"taskId":"t-2"`)
+	require.Equal(t, exitUsage, c.run(t, "audit", "--follow", "--all").status)
 }
 
 func TestAuditGoesThroughEveryPage(t *testing.T) {

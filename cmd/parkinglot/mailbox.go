@@ -3,12 +3,10 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"io"
 	"net/http"
 	"net/url"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -20,6 +18,7 @@ func newMailboxCommand() *cobra.Command {
 		since  string
 		limit  int64
 		follow bool
+		ack    bool
 	)
 	cmd := &cobra.Command{
 		Use:   "mailbox TENANT {USER | USER:SESSION | _}",
@@ -27,27 +26,29 @@ func newMailboxCommand() *cobra.Command {
 		Long: `USER alone also reads that user's sessions; _ reads all of the tenant's. A colon within
 a part is written %3A, a user called _ is written %5F.
 
-With --follow new messages are printed as they come, until interrupted; with --json one object a line.`,
+With --follow new messages are printed as they come, until interrupted; with --json one object a line.
+With --ack what was printed is acknowledged: no later read of any key returns it, and it is deleted sooner.`,
 		Args: args(cobra.ExactArgs(2)),
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&since, "since", "", "begin there: a time, or the nextCursor of a page")
 	flags.Int64Var(&limit, "limit", 0, "messages of a page, 1 to 500 (default 50)")
 	flags.BoolVar(&follow, "follow", false, "go on as messages come")
+	flags.BoolVar(&ack, "ack", false, "acknowledge what was printed")
 	return newClientCommand(cmd, func(ctx context.Context, s *session, args []string) error {
 		key, err := pathKey(args[1])
 		if err != nil {
 			return err
 		}
-		box := mailbox{session: s, tenant: args[0], key: key, since: since, limit: limit}
+		box := mailbox{session: s, tenant: args[0], key: key, since: since, limit: limit, ack: ack}
 		if follow {
 			return box.follow(ctx)
 		}
-		page, raw, err := box.read(ctx, 0)
+		page, raw, err := box.read(ctx)
 		if err != nil {
 			return err
 		}
-		return s.show(raw, func(table io.Writer) {
+		err = s.show(raw, func(table io.Writer) {
 			header(table)
 			for _, m := range page.Messages {
 				message(table, m)
@@ -56,6 +57,10 @@ With --follow new messages are printed as they come, until interrupted; with --j
 				row(table, "", "more: --since "+page.NextCursor)
 			}
 		})
+		if err != nil || len(page.Messages) == 0 {
+			return err
+		}
+		return box.acknowledge(ctx, page.NextCursor)
 	})
 }
 
@@ -81,57 +86,56 @@ type mailbox struct {
 
 	tenant, key, since string
 	limit              int64
+	ack                bool
 }
 
-func (m *mailbox) read(ctx context.Context, hold time.Duration) (client.MailboxPage, json.RawMessage, error) {
+func (m *mailbox) read(ctx context.Context) (client.MailboxPage, json.RawMessage, error) {
 	params := &client.ReadMailboxParams{Since: optional(m.since), Limit: optional(m.limit)}
-	if hold > 0 {
-		params.Wait = new(hold.String())
-	}
-	return call[client.MailboxPage](ctx, m.session, hold, func(ctx context.Context) (*http.Response, error) {
+	return call[client.MailboxPage](ctx, m.session, 0, func(ctx context.Context) (*http.Response, error) {
 		return m.api.ReadMailbox(ctx, m.tenant, m.key, params, client.Address(m.tenant, m.key))
 	})
 }
 
-// follow prints messages as they come until ctx ends, which is no error. Once the
-// server has answered, its absence is waited out: the cursor loses nothing.
-func (m *mailbox) follow(ctx context.Context) error {
-	for first := true; ; first = false {
-		page, _, err := m.read(ctx, holdTask)
-		switch {
-		case ctx.Err() != nil:
-			return nil //nolint:nilerr // interrupted, as it is meant to be
-		case err != nil && !first && statusFor(err) == exitUnavailable:
-			_ = pause(ctx, lull) // interrupted: the loop sees it
-			continue
-		case err != nil:
-			return err
-		}
-		m.since = page.NextCursor
-		if err := m.print(page.Messages, first); err != nil {
-			return err
-		}
-	}
-}
-
-func (m *mailbox) print(messages []client.Message, first bool) error {
-	if m.json {
-		lines := json.NewEncoder(m.out)
-		lines.SetEscapeHTML(false)
-		for _, message := range messages {
-			if err := lines.Encode(message); err != nil {
-				return fmt.Errorf("print message %s: %w", message.MessageID, err)
-			}
-		}
+// acknowledge acknowledges up to a cursor, if that is wanted.
+func (m *mailbox) acknowledge(ctx context.Context, upTo string) error {
+	if !m.ack {
 		return nil
 	}
-	return m.show(nil, func(table io.Writer) {
-		if first {
-			header(table)
+	_, _, err := call[client.Acknowledged](ctx, m.session, 0, func(ctx context.Context) (*http.Response, error) {
+		return m.api.AcknowledgeMailbox(ctx, m.tenant, m.key, client.Acknowledgement{UpTo: upTo}, client.Address(m.tenant, m.key))
+	})
+	return err
+}
+
+// follow prints messages as they come until ctx ends, which is no error.
+func (m *mailbox) follow(ctx context.Context) error {
+	if m.limit != 0 {
+		return failure(exitUsage, "--limit is of a page: leave it out with --follow")
+	}
+	first := true
+	return m.session.follow(ctx, func(ctx context.Context, lastID string) (*http.Response, error) {
+		params := &client.FollowMailboxParams{Since: optional(m.since), LastEventID: lastID}
+		return m.api.FollowMailbox(ctx, m.tenant, m.key, params, client.Address(m.tenant, m.key))
+	}, func(event client.StreamEvent) error {
+		msg, err := decode[client.Message](event)
+		if err != nil {
+			return err
 		}
-		for _, msg := range messages {
-			message(table, msg)
+		if m.json {
+			err = m.line(msg)
+		} else {
+			err = m.show(nil, func(table io.Writer) {
+				if first {
+					header(table)
+				}
+				message(table, msg)
+			})
 		}
+		first = false
+		if err != nil {
+			return err
+		}
+		return m.acknowledge(ctx, event.ID)
 	})
 }
 

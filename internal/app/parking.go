@@ -13,8 +13,9 @@ import (
 )
 
 // newGarage opens the parking half on its backend. A facility and a pool never have
-// the same id: a facility is shown among the pools.
-func newGarage(ctx context.Context, cfg *config.Config, b *backends, pools []domain.Pool, log *slog.Logger) (*parkingHalf, error) {
+// the same id: a facility is shown among the pools. written is told where there are
+// new events or messages.
+func newGarage(ctx context.Context, cfg *config.Config, b *backends, pools []domain.Pool, written func(domain.Backend, domain.Source), log *slog.Logger) (*parkingHalf, error) {
 	backend := cfg.ParkingBackend()
 	parkingStore, ok := b.stores[backend].(store.Parking)
 	if !ok {
@@ -23,6 +24,7 @@ func newGarage(ctx context.Context, cfg *config.Config, b *backends, pools []dom
 	ids := poolIDs(pools)
 	p := &parkingHalf{backend: backend, Garage: garage.New(garage.Options{
 		Store: parkingStore, Now: now, Log: log.With("backend", string(backend)), Pools: func() []domain.PoolID { return ids },
+		Written: func(source domain.Source) { written(backend, source) },
 	})}
 	var faults []error
 	for _, id := range ids {

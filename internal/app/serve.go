@@ -44,11 +44,13 @@ func Serve(ctx context.Context, cfg *config.Config, opts Options) (err error) {
 	if err != nil {
 		return err
 	}
-	garage, err := newGarage(ctx, cfg, b, wanted, opts.Log)
+	var p *process
+	written := func(backend domain.Backend, source domain.Source) { p.scheduler.Announce(backend, source) }
+	garage, err := newGarage(ctx, cfg, b, wanted, written, opts.Log)
 	if err != nil {
 		return err
 	}
-	p, err := newProcess(ctx, cfg, "serve", b, withRuntimes(stored, wanted), wanted, registry, int(cfg.Limits.WorkerConcurrency), opts.Log)
+	p, err = newProcess(ctx, cfg, "serve", b, withRuntimes(stored, wanted), wanted, registry, int(cfg.Limits.WorkerConcurrency), opts.Log)
 	if err != nil {
 		return err
 	}

@@ -34,6 +34,9 @@ type Options struct {
 	Pools func() []domain.PoolID
 	// NewID makes ids that nobody chose; nil: random ones.
 	NewID func() string
+	// Written is told, after the commit, which source has new events or messages. It must
+	// not block; nil: nobody is told.
+	Written func(domain.Source)
 }
 
 // Garage runs the facilities of a store. It is safe for concurrent use, in any number
@@ -44,6 +47,7 @@ type Garage struct {
 	log   *slog.Logger
 	pools func() []domain.PoolID
 	newID func() string
+	tell  func(domain.Source)
 
 	strategies strategies
 	layouts    layouts
@@ -52,7 +56,7 @@ type Garage struct {
 
 // New makes a Garage. It starts nothing.
 func New(opts Options) *Garage {
-	g := &Garage{store: opts.Store, now: opts.Now, log: opts.Log, pools: opts.Pools, newID: opts.NewID}
+	g := &Garage{store: opts.Store, now: opts.Now, log: opts.Log, pools: opts.Pools, newID: opts.NewID, tell: opts.Written}
 	if g.now == nil {
 		g.now = time.Now
 	}
@@ -61,6 +65,9 @@ func New(opts Options) *Garage {
 	}
 	if g.pools == nil {
 		g.pools = func() []domain.PoolID { return nil }
+	}
+	if g.tell == nil {
+		g.tell = func(domain.Source) {}
 	}
 	if g.newID == nil {
 		g.newID = rand.Text
@@ -86,6 +93,7 @@ func (g *Garage) change(ctx context.Context, id parking.FacilityID, f func(ctx c
 		switch {
 		case err == nil:
 			g.alarm.due(next)
+			g.tell(id.Source())
 			return nil
 		case errors.Is(err, store.ErrCommitUnknown) && try < commitTries && ctx.Err() == nil:
 			g.log.WarnContext(ctx, "a commit was lost; looking whether it happened", slog.Any("error", err), slog.String("facility", string(id)))
