@@ -1,8 +1,9 @@
-package client //nolint:revive // client.gen.go has the package comment
+package client
 
 import (
 	"bufio"
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -53,7 +54,7 @@ func (r *EventReader) Next() (StreamEvent, error) {
 	for {
 		line, err := r.lines.ReadBytes('\n')
 		if err != nil {
-			if err == io.EOF && (len(line) > 0 || data != nil) { //nolint:errorlint // ReadBytes returns it as it is
+			if errors.Is(err, io.EOF) && (len(line) > 0 || data != nil) {
 				err = io.ErrUnexpectedEOF
 			}
 			return StreamEvent{}, err //nolint:wrapcheck // the caller knows what it follows

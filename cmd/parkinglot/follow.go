@@ -45,7 +45,7 @@ func drain(events *client.EventReader, lastID string, each func(client.StreamEve
 	for {
 		event, err := events.Next()
 		if err != nil {
-			return lastID, nil //nolint:nilerr // the server ended, or the way to it: come back
+			return lastID, nil // the server ended, or the way to it: come back
 		}
 		if err := each(event); err != nil {
 			return lastID, err

@@ -30,7 +30,7 @@ type listener struct {
 // listen follows a server's mailbox from the last id on.
 func (l *listener) listen(ctx context.Context, s *server) {
 	l.t.Helper()
-	events, err := client.Events(s.api.FollowMailbox(ctx, "acme", client.TenantMailbox, //nolint:bodyclose // the reader closes it
+	events, err := client.Events(s.api.FollowMailbox(ctx, "acme", client.TenantMailbox,
 		&client.FollowMailboxParams{LastEventID: l.lastID}))
 	require.NoError(l.t, err)
 	l.ended = make(chan struct{})

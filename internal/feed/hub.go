@@ -12,7 +12,7 @@ import (
 	"github.com/parkinglot/parkinglot/internal/domain"
 )
 
-// ErrClosed: the process is about to end, and with it every follower.
+// ErrClosed says that the process is about to end, and with it every follower.
 var ErrClosed = errors.New("the feed has ended")
 
 // Entry is a message or an event on its way to its followers.

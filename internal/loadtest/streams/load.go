@@ -30,7 +30,7 @@ type load struct {
 
 func newLoad(url string, o options) *load {
 	const keep = 64
-	make := func(t *http.Transport) *client.Client {
+	connect := func(t *http.Transport) *client.Client {
 		api, err := client.NewClient(url, client.WithHTTPClient(&http.Client{Transport: t}))
 		if err != nil {
 			panic(err) // no option fails
@@ -39,8 +39,8 @@ func newLoad(url string, o options) *load {
 	}
 	return &load{
 		options: o,
-		api:     make(&http.Transport{MaxIdleConnsPerHost: keep}),
-		streams: make(&http.Transport{DisableKeepAlives: true, ReadBufferSize: 4 << 10}),
+		api:     connect(&http.Transport{MaxIdleConnsPerHost: keep}),
+		streams: connect(&http.Transport{DisableKeepAlives: true, ReadBufferSize: 4 << 10}),
 	}
 }
 
@@ -56,12 +56,12 @@ func (l *load) warm(ctx context.Context) error {
 	}
 	const settle = time.Second
 	time.Sleep(settle)
-	_, err := client.Read[client.MailboxPage](l.api.ReadMailbox(ctx, tenant, "nobody", nil))
+	_, err := client.Read[client.MailboxPage](l.api.ReadMailbox(ctx, tenant, "nobody", nil)) //nolint:bodyclose // Read closes it
 	return err
 }
 
 func (l *load) submit(ctx context.Context, id domain.TaskID, userID string) error {
-	_, err := client.Read[json.RawMessage](l.api.SubmitTask(ctx, poolID, client.TaskSubmission{
+	_, err := client.Read[json.RawMessage](l.api.SubmitTask(ctx, poolID, client.TaskSubmission{ //nolint:bodyclose // Read closes it
 		TaskID: string(id), ResourceCost: client.ResourceCost{Kind: "cpu", Units: 1}, Payload: json.RawMessage(`{"durationMs": 5}`),
 		MailboxKey: &client.MailboxKey{Tenant: tenant, UserID: userID},
 	}))
