@@ -75,6 +75,10 @@ func newProcess(ctx context.Context, cfg *config.Config, role string, b *backend
 		Worker: worker, Stores: b.stores, Pools: turns, Log: log, Metrics: p.metrics, Feed: p.feeds, Reborn: p.reborn,
 		SafetyPoll: cfg.Limits.SafetyPoll(), HeartbeatEvery: cfg.Limits.Heartbeat(), WorkerTTL: cfg.Limits.WorkerTTL(),
 		TurnsKept: int(cfg.Retention.TurnRows), Runs: p.drift.runs,
+		Retention: scheduler.Retention{
+			Audit: cfg.Retention.Audit(), Tasks: cfg.Retention.Tasks(),
+			Unread: cfg.Retention.Unread(), Acknowledged: cfg.Retention.Acknowledged(),
+		},
 		Outdated: func(err error) {
 			select {
 			case p.outdated <- err:

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -100,3 +101,6 @@ func (c *counting) Turn(r scheduler.TurnReport) {
 }
 
 func (*counting) BackendUp(domain.Backend, bool) {}
+
+func (*counting) Swept(domain.Backend, string, int64)   {}
+func (*counting) OldestAudit(domain.Backend, time.Time) {}

@@ -110,3 +110,6 @@ func (o *outcomes) Turn(r scheduler.TurnReport) {
 }
 
 func (*outcomes) BackendUp(domain.Backend, bool) {}
+
+func (*outcomes) Swept(domain.Backend, string, int64)   {}
+func (*outcomes) OldestAudit(domain.Backend, time.Time) {}

@@ -26,7 +26,19 @@ type Metrics interface {
 	Turn(report TurnReport)
 	// BackendUp is called when a backend stops or starts to answer turns.
 	BackendUp(backend domain.Backend, up bool)
+	// Swept is called after retention has deleted so many of what (one of the Swept
+	// constants) from a backend; also after a round that found nothing.
+	Swept(backend domain.Backend, what string, deleted int64)
+	// OldestAudit is called with the oldest day of a trail that has partitions.
+	OldestAudit(backend domain.Backend, day time.Time)
 }
+
+// What retention deletes.
+const (
+	SweptTasks    = "tasks"
+	SweptMessages = "messages"
+	SweptAudit    = "audit" // days on Postgres, else events
+)
 
 // TurnReport describes one turn.
 type TurnReport struct {
@@ -44,3 +56,6 @@ type noMetrics struct{}
 
 func (noMetrics) Turn(TurnReport)                {}
 func (noMetrics) BackendUp(domain.Backend, bool) {}
+
+func (noMetrics) Swept(domain.Backend, string, int64)   {}
+func (noMetrics) OldestAudit(domain.Backend, time.Time) {}

@@ -124,8 +124,19 @@ type Options struct {
 	// TurnsKept is how many of a pool's turn rows are kept. Default 10,000.
 	TurnsKept int
 
+	// Retention is how long what is over is kept.
+	Retention Retention
+
 	// decide stands in for plan.Turn in this package's tests.
 	decide func(plan.Snapshot, *plan.Requests) plan.Decisions
+}
+
+// Retention is how long what is over is kept, by the backend's clock. Zero: for ever.
+type Retention struct {
+	Audit        time.Duration // events, by whole days (UTC)
+	Tasks        time.Duration // rows of tasks after their end
+	Unread       time.Duration // messages that nobody acknowledged
+	Acknowledged time.Duration // messages after that
 }
 
 // Defaults of Options.

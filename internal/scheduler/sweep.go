@@ -15,7 +15,9 @@ const (
 	pruneCallsMost = 50
 )
 
-// sweep prunes turn rows and makes room for audit events, until ctx ends.
+// sweep prunes turn rows, makes room for audit events, and deletes what has been kept
+// long enough, until ctx ends. Every process does it that takes turns; the backend
+// lets one at a time.
 func (b *backend) sweep(ctx context.Context) {
 	audited := time.Now() // beat makes room before the first turn
 	every(ctx, sweepEvery, func(ctx context.Context) {
@@ -27,6 +29,7 @@ func (b *backend) sweep(ctx context.Context) {
 		if time.Since(audited) >= auditEvery && b.roomForAudit(ctx) {
 			audited = time.Now()
 		}
+		b.retain(ctx)
 	})
 }
 

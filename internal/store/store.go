@@ -52,6 +52,7 @@ type Store interface {
 	Tasks
 	Audit
 	Mailboxes
+	Sweeps
 	Workers
 	Leases
 
@@ -258,6 +259,31 @@ type Mailboxes interface {
 	Outbox(ctx context.Context, limit int) ([]domain.Message, error)
 	// OutboxDone removes delivered messages from the outbox.
 	OutboxDone(ctx context.Context, messages []domain.Message) error
+}
+
+// Swept is what a sweep of tasks did.
+type Swept struct {
+	Deleted int64
+	Next    domain.JobID // after which to go on; 0: it came to the end of what may be over
+}
+
+// Sweeps deletes what is over and has been kept long enough by the backend's clock, at
+// most about 1,000 rows a call, each in a transaction of its own. Of several processes
+// one at a time gets to; the others' calls do nothing and return no error.
+type Sweeps interface {
+	// SweepTasks looks at the pool's next tasks after job id after, and deletes those that
+	// ended more than keep ago. What lives stays.
+	SweepTasks(ctx context.Context, pool domain.PoolID, keep time.Duration, after domain.JobID) (Swept, error)
+	// SweepMessages deletes messages that were acknowledged more than acked ago, and those
+	// that were posted more than unread ago, and returns how many.
+	SweepMessages(ctx context.Context, unread, acked time.Duration) (int64, error)
+	// SweepAudit deletes events of days (UTC) that ended more than keep ago, and returns
+	// how much there was: one day where the dialect has partitions, else rows. A day that
+	// is in use is left for another time.
+	SweepAudit(ctx context.Context, keep time.Duration) (int64, error)
+	// OldestAudit returns the oldest day that the trail has room for; zero where the
+	// dialect has no partitions.
+	OldestAudit(ctx context.Context) (time.Time, error)
 }
 
 // Worker is a process that holds tasks or takes turns: a row of pl_workers.

@@ -46,6 +46,9 @@ type Metrics struct {
 	leases       *prometheus.CounterVec
 	leasesEnded  *prometheus.CounterVec
 	heartbeats   *prometheus.CounterVec
+	swept        *prometheus.CounterVec
+	sweptAt      *prometheus.GaugeVec
+	oldestAudit  *prometheus.GaugeVec
 }
 
 var (
@@ -90,12 +93,15 @@ func NewMetrics() *Metrics {
 	m.following = gauge("followers", "Readers that follow a mailbox or the audit trail: streams and long polls.", "feed")
 	m.delivered = counter("followed_total", "Messages and events handed to followers.", "feed")
 	m.caughtUp = counter("follower_reads_total", "Reads of followers that caught up by queries of their own.", "feed")
+	m.swept = counter("retention_deleted_total", "What retention deleted: tasks, messages, audit (days on Postgres, else events).", "backend", "what")
+	m.sweptAt = gauge("retention_last_run_timestamp_seconds", "When retention last looked for what to delete.", "backend", "what")
+	m.oldestAudit = gauge("audit_oldest_day_timestamp_seconds", "The oldest day of the audit trail on Postgres.", "backend")
 	m.registry.MustRegister(
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		m.turnSeconds, m.turnRequests, m.turnWait, m.submissions, m.starts, m.retries, m.ended,
 		m.waitSeconds, m.backendUp, m.differences, m.httpSeconds,
 		m.entrySeconds, m.runSeconds, m.leaking, m.drifts, m.following, m.delivered, m.caughtUp,
-		m.losses, m.leases, m.leasesEnded, m.heartbeats,
+		m.losses, m.leases, m.leasesEnded, m.heartbeats, m.swept, m.sweptAt, m.oldestAudit,
 	)
 	return m
 }
@@ -181,6 +187,17 @@ func (m *Metrics) BackendUp(backend domain.Backend, up bool) {
 		value = 1
 	}
 	m.backendUp.WithLabelValues(string(backend)).Set(value)
+}
+
+// Swept implements scheduler.Metrics.
+func (m *Metrics) Swept(backend domain.Backend, what string, deleted int64) {
+	m.swept.WithLabelValues(string(backend), what).Add(float64(deleted))
+	m.sweptAt.WithLabelValues(string(backend), what).SetToCurrentTime()
+}
+
+// OldestAudit implements scheduler.Metrics.
+func (m *Metrics) OldestAudit(backend domain.Backend, day time.Time) {
+	m.oldestAudit.WithLabelValues(string(backend)).Set(float64(day.Unix()))
 }
 
 // Entered implements attempts.Metrics. Clocks of two machines may differ: what would be

@@ -160,7 +160,7 @@ CREATE FUNCTION pl_audit_find(
     of_source text, first bigint, before bigint, of_key text, also text,
     of_tenant text, of_kind text, of_subject text, most integer
 ) RETURNS SETOF pl_audit_events
-LANGUAGE plpgsql STABLE SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET enable_bitmapscan = off AS $$
+LANGUAGE plpgsql STABLE SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET enable_bitmapscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
 DECLARE
     after bigint := first - 1;
     want  integer := most; -- candidates to look at
@@ -187,12 +187,13 @@ BEGIN
             LIMIT want
         ) AS c;
         EXIT WHEN seqs IS NULL;
-        RETURN QUERY SELECT a.* FROM pl_audit_events AS a
-        WHERE a.source = of_source AND a.seq = ANY (seqs) AND a.at >= since AND a.at <= until
-          AND (of_tenant = '' OR a.tenant = of_tenant)
+        -- Joined: for = ANY and an ORDER BY the server would walk over the whole source.
+        RETURN QUERY SELECT a.* FROM unnest(seqs) AS u (seq)
+        JOIN pl_audit_events AS a ON a.source = of_source AND a.seq = u.seq AND a.at >= since AND a.at <= until
+        WHERE (of_tenant = '' OR a.tenant = of_tenant)
           AND (of_kind = '' OR a.kind = of_kind)
           AND (of_subject = '' OR of_subject = ANY (pl_event_subjects(a.subjects, a.task_id, a.pool_id, a.tenant)))
-        ORDER BY a.seq
+        ORDER BY u.seq
         LIMIT most - got;
         GET DIAGNOSTICS more = ROW_COUNT;
         got := got + more;
@@ -213,6 +214,36 @@ BEGIN
       AND (of_subject = '' OR of_subject = ANY (pl_event_subjects(a.subjects, a.task_id, a.pool_id, a.tenant)))
     ORDER BY a.seq
     LIMIT most - got;
+END
+$$;
+-- +goose StatementEnd
+
+-- The day of the trail's oldest partition.
+-- +goose StatementBegin
+CREATE FUNCTION pl_oldest_audit_day() RETURNS date
+LANGUAGE sql STABLE AS $$
+    SELECT min(to_date(right(c.relname, 8), 'YYYYMMDD'))
+    FROM pg_inherits AS i JOIN pg_class AS c ON c.oid = i.inhrelid
+    WHERE i.inhparent = 'pl_audit_events'::regclass
+$$;
+-- +goose StatementEnd
+
+-- Drops the oldest day of the trail if it was over before an instant, and returns 1; else
+-- 0. It waits for readers and writers no longer than lock_timeout.
+-- +goose StatementBegin
+CREATE FUNCTION pl_drop_audit_day(before timestamptz) RETURNS integer
+LANGUAGE plpgsql AS $$
+DECLARE
+    day    date := pl_oldest_audit_day();
+    parent text;
+BEGIN
+    IF day IS NULL OR (day + 1)::timestamp AT TIME ZONE 'UTC' > before THEN
+        RETURN 0;
+    END IF;
+    FOREACH parent IN ARRAY ARRAY['pl_audit_events', 'pl_audit_blocks'] LOOP
+        EXECUTE format('DROP TABLE IF EXISTS %I', parent || '_' || to_char(day, 'YYYYMMDD'));
+    END LOOP;
+    RETURN 1;
 END
 $$;
 -- +goose StatementEnd
@@ -255,6 +286,8 @@ DROP INDEX pl_audit_events_task;
 CREATE INDEX pl_audit_events_task ON pl_audit_events (task_id, source, seq) WHERE task_id <> '';
 CREATE INDEX pl_audit_events_tenant ON pl_audit_events (tenant, source, seq) WHERE tenant <> '';
 ALTER TABLE pl_audit_events ADD PRIMARY KEY (source, seq, at);
+DROP FUNCTION pl_drop_audit_day(timestamptz);
+DROP FUNCTION pl_oldest_audit_day();
 DROP FUNCTION pl_audit_find(text, bigint, bigint, text, text, text, text, text, integer);
 DROP FUNCTION pl_first_event_seq(text, timestamptz);
 DROP FUNCTION pl_audit_summarise(text, bigint, timestamptz);

@@ -78,6 +78,15 @@ func (m *Model) pool(id domain.PoolID) (*modelPool, error) {
 
 func (p *modelPool) counters() domain.Counters { return p.turns[len(p.turns)-1] }
 
+// job returns the task of a job id, nil when there is none.
+func (p *modelPool) job(id domain.JobID) *domain.Task {
+	i, found := slices.BinarySearchFunc(p.jobs, id, func(t domain.Task, id domain.JobID) int { return int(t.JobID - id) })
+	if !found {
+		return nil
+	}
+	return &p.jobs[i]
+}
+
 // light is a task as most reads return it.
 func light(t domain.Task) domain.Task {
 	t.Payload, t.Result, t.Labels = nil, nil, nil
@@ -140,8 +149,8 @@ func (p *modelPool) apply(d *plan.Decisions) error {
 	}
 	for i := range d.Inserted {
 		t := d.Inserted[i]
-		if int(t.JobID) != len(p.jobs)+1 {
-			return fmt.Errorf("%w: job %d after %d", store.ErrData, t.JobID, len(p.jobs))
+		if last := c.JobSeq - int64(len(d.Inserted)-i); int64(t.JobID) != last+1 || len(p.jobs) > 0 && t.JobID <= p.jobs[len(p.jobs)-1].JobID {
+			return fmt.Errorf("%w: job %d after %d", store.ErrData, t.JobID, last)
 		}
 		for j := range p.jobs {
 			if p.jobs[j].TaskID == t.TaskID && p.jobs[j].Submission == t.Submission {
@@ -164,10 +173,10 @@ func (p *modelPool) apply(d *plan.Decisions) error {
 
 // change writes the fields of a task that may change, when it is still as it was read.
 func (p *modelPool) change(c *plan.Change) error {
-	if c.Task.JobID < 1 || int(c.Task.JobID) > len(p.jobs) {
+	t := p.job(c.Task.JobID)
+	if t == nil {
 		return fmt.Errorf("%w: no job %d", store.ErrGuard, c.Task.JobID)
 	}
-	t := &p.jobs[c.Task.JobID-1]
 	if t.Status != c.FromStatus || t.Attempt != c.FromAttempt {
 		return fmt.Errorf("%w: job %d is %s at attempt %d", store.ErrGuard, t.JobID, t.Status, t.Attempt)
 	}
@@ -271,8 +280,8 @@ func (m *Model) snapshot(p *modelPool, rq *plan.Requests) plan.Snapshot {
 		know(rq.Forces[i].TaskID)
 	}
 	hold := func(id domain.JobID) {
-		if id >= 1 && int(id) <= len(p.jobs) {
-			s.Held[id] = light(p.jobs[id-1])
+		if t := p.job(id); t != nil {
+			s.Held[id] = light(*t)
 		}
 	}
 	for i := range rq.Settles {

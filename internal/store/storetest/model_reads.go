@@ -409,7 +409,13 @@ func (m *Model) PutMessages(_ context.Context, messages []domain.Message) error 
 }
 
 // outcome is what a message is about: there is one for each.
-func outcome(m domain.Message) string { return fmt.Sprint(m.PoolID, "/", m.TaskID, "/", m.Submission) }
+// A task id may come again when its row has gone, a job id never does.
+func outcome(m domain.Message) string {
+	if m.JobID == 0 {
+		return m.ID()
+	}
+	return fmt.Sprint(m.PoolID, "/", m.JobID)
+}
 
 // Outbox implements store.Mailboxes.
 func (m *Model) Outbox(_ context.Context, limit int) ([]domain.Message, error) {

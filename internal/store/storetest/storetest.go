@@ -72,6 +72,7 @@ func Run(t *testing.T, open Open, traits ...Trait) {
 		{"Audit", auditTests},
 		{"Mailbox", mailboxTests},
 		{"Acknowledge", acknowledgeTests},
+		{"Sweeps", sweepTests},
 		{"Workers", workerTests},
 		{"Leases", leaseTests},
 		{"Concurrency", concurrencyTests},

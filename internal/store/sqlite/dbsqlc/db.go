@@ -60,8 +60,20 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.countTenantJobsStmt, err = db.PrepareContext(ctx, countTenantJobs); err != nil {
 		return nil, fmt.Errorf("error preparing query CountTenantJobs: %w", err)
 	}
+	if q.deleteAckedMessagesStmt, err = db.PrepareContext(ctx, deleteAckedMessages); err != nil {
+		return nil, fmt.Errorf("error preparing query DeleteAckedMessages: %w", err)
+	}
+	if q.deleteJobStmt, err = db.PrepareContext(ctx, deleteJob); err != nil {
+		return nil, fmt.Errorf("error preparing query DeleteJob: %w", err)
+	}
 	if q.deleteLeasesStmt, err = db.PrepareContext(ctx, deleteLeases); err != nil {
 		return nil, fmt.Errorf("error preparing query DeleteLeases: %w", err)
+	}
+	if q.deleteOldEventsStmt, err = db.PrepareContext(ctx, deleteOldEvents); err != nil {
+		return nil, fmt.Errorf("error preparing query DeleteOldEvents: %w", err)
+	}
+	if q.deleteOldMessagesStmt, err = db.PrepareContext(ctx, deleteOldMessages); err != nil {
+		return nil, fmt.Errorf("error preparing query DeleteOldMessages: %w", err)
 	}
 	if q.deleteOutboxStmt, err = db.PrepareContext(ctx, deleteOutbox); err != nil {
 		return nil, fmt.Errorf("error preparing query DeleteOutbox: %w", err)
@@ -312,6 +324,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.occupySpotsStmt, err = db.PrepareContext(ctx, occupySpots); err != nil {
 		return nil, fmt.Errorf("error preparing query OccupySpots: %w", err)
 	}
+	if q.oldestJobsStmt, err = db.PrepareContext(ctx, oldestJobs); err != nil {
+		return nil, fmt.Errorf("error preparing query OldestJobs: %w", err)
+	}
 	if q.oldestQueuedStmt, err = db.PrepareContext(ctx, oldestQueued); err != nil {
 		return nil, fmt.Errorf("error preparing query OldestQueued: %w", err)
 	}
@@ -491,9 +506,29 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing countTenantJobsStmt: %w", cerr)
 		}
 	}
+	if q.deleteAckedMessagesStmt != nil {
+		if cerr := q.deleteAckedMessagesStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing deleteAckedMessagesStmt: %w", cerr)
+		}
+	}
+	if q.deleteJobStmt != nil {
+		if cerr := q.deleteJobStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing deleteJobStmt: %w", cerr)
+		}
+	}
 	if q.deleteLeasesStmt != nil {
 		if cerr := q.deleteLeasesStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing deleteLeasesStmt: %w", cerr)
+		}
+	}
+	if q.deleteOldEventsStmt != nil {
+		if cerr := q.deleteOldEventsStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing deleteOldEventsStmt: %w", cerr)
+		}
+	}
+	if q.deleteOldMessagesStmt != nil {
+		if cerr := q.deleteOldMessagesStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing deleteOldMessagesStmt: %w", cerr)
 		}
 	}
 	if q.deleteOutboxStmt != nil {
@@ -911,6 +946,11 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing occupySpotsStmt: %w", cerr)
 		}
 	}
+	if q.oldestJobsStmt != nil {
+		if cerr := q.oldestJobsStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing oldestJobsStmt: %w", cerr)
+		}
+	}
 	if q.oldestQueuedStmt != nil {
 		if cerr := q.oldestQueuedStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing oldestQueuedStmt: %w", cerr)
@@ -1152,7 +1192,11 @@ type Queries struct {
 	countJobsStmt             *sql.Stmt
 	countSpotsStmt            *sql.Stmt
 	countTenantJobsStmt       *sql.Stmt
+	deleteAckedMessagesStmt   *sql.Stmt
+	deleteJobStmt             *sql.Stmt
 	deleteLeasesStmt          *sql.Stmt
+	deleteOldEventsStmt       *sql.Stmt
+	deleteOldMessagesStmt     *sql.Stmt
 	deleteOutboxStmt          *sql.Stmt
 	dropReservationSpotsStmt  *sql.Stmt
 	dueFacilitiesStmt         *sql.Stmt
@@ -1236,6 +1280,7 @@ type Queries struct {
 	occupancyAtStmt           *sql.Stmt
 	occupancyNowStmt          *sql.Stmt
 	occupySpotsStmt           *sql.Stmt
+	oldestJobsStmt            *sql.Stmt
 	oldestQueuedStmt          *sql.Stmt
 	openLevelsStmt            *sql.Stmt
 	openTicketsOfFacilityStmt *sql.Stmt
@@ -1292,7 +1337,11 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		countJobsStmt:             q.countJobsStmt,
 		countSpotsStmt:            q.countSpotsStmt,
 		countTenantJobsStmt:       q.countTenantJobsStmt,
+		deleteAckedMessagesStmt:   q.deleteAckedMessagesStmt,
+		deleteJobStmt:             q.deleteJobStmt,
 		deleteLeasesStmt:          q.deleteLeasesStmt,
+		deleteOldEventsStmt:       q.deleteOldEventsStmt,
+		deleteOldMessagesStmt:     q.deleteOldMessagesStmt,
 		deleteOutboxStmt:          q.deleteOutboxStmt,
 		dropReservationSpotsStmt:  q.dropReservationSpotsStmt,
 		dueFacilitiesStmt:         q.dueFacilitiesStmt,
@@ -1376,6 +1425,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		occupancyAtStmt:           q.occupancyAtStmt,
 		occupancyNowStmt:          q.occupancyNowStmt,
 		occupySpotsStmt:           q.occupySpotsStmt,
+		oldestJobsStmt:            q.oldestJobsStmt,
 		oldestQueuedStmt:          q.oldestQueuedStmt,
 		openLevelsStmt:            q.openLevelsStmt,
 		openTicketsOfFacilityStmt: q.openTicketsOfFacilityStmt,
