@@ -160,7 +160,7 @@ CREATE FUNCTION pl_audit_find(
     of_source text, first bigint, before bigint, of_key text, also text,
     of_tenant text, of_kind text, of_subject text, most integer
 ) RETURNS SETOF pl_audit_events
-LANGUAGE plpgsql STABLE SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET enable_bitmapscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
+LANGUAGE plpgsql STABLE SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET enable_bitmapscan = off AS $$
 DECLARE
     after bigint := first - 1;
     want  integer := most; -- candidates to look at
@@ -187,9 +187,13 @@ BEGIN
             LIMIT want
         ) AS c;
         EXIT WHEN seqs IS NULL;
-        -- Joined: for = ANY and an ORDER BY the server would walk over the whole source.
+        -- One seek each: for = ANY or a join the server might walk over the whole source.
         RETURN QUERY SELECT a.* FROM unnest(seqs) AS u (seq)
-        JOIN pl_audit_events AS a ON a.source = of_source AND a.seq = u.seq AND a.at >= since AND a.at <= until
+        CROSS JOIN LATERAL (
+            SELECT e.* FROM pl_audit_events AS e
+            WHERE e.source = of_source AND e.seq = u.seq AND e.at >= since AND e.at <= until
+            LIMIT 1
+        ) AS a
         WHERE (of_tenant = '' OR a.tenant = of_tenant)
           AND (of_kind = '' OR a.kind = of_kind)
           AND (of_subject = '' OR of_subject = ANY (pl_event_subjects(a.subjects, a.task_id, a.pool_id, a.tenant)))
