@@ -9,10 +9,10 @@ GOTESTSUM := go run gotest.tools/gotestsum@v1.13.0 --format pkgname-and-test-fai
 # The packages whose tests are about concurrency.
 RACE := ./internal/plan/... ./internal/scheduler/... ./internal/store/... ./internal/runtime/... ./internal/app/... ./workers/... ./api/...
 
-.PHONY: help run test test/race test/image test/postgres lint generate verify bench bench/size bench/quick load load/audit load/garage load/streams faults faults/short liveness faults/mutations
+.PHONY: help run test test/race test/image test/postgres lint generate verify bench bench/size bench/quick load load/audit load/garage load/streams faults faults/short liveness faults/mutations faults/postgres
 
 help: ## print this list
-	@awk -F ':.*## ' '/^[a-z\/]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z\/]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: ## serve on 127.0.0.1:8080 with the embedded backend, rows in ./data
 	go run ./cmd/parkinglot serve
@@ -68,11 +68,14 @@ load: ## 20,000 submissions from 64 connections on each backend, proven by the h
 DURATION ?= 30m
 SEED     ?= 0
 
-faults: ## break a fleet for 30 minutes (DURATION=, SEED=) and prove that nothing was lost
+faults/postgres: ## see to it that there are server binaries to break
+	@.ci/ensure-postgres binaries
+
+faults: faults/postgres ## break a fleet for 30 minutes (DURATION=, SEED=) and prove that nothing was lost
 	go run ./internal/faults/cmd --duration $(DURATION) --seed $(SEED)
 
-faults/short: ## the same for 2 minutes
+faults/short: faults/postgres ## the same for 2 minutes
 	go run ./internal/faults/cmd --duration 2m --seed $(SEED)
 
-faults/mutations: ## leave out the lock, the guard, the fence, the outbox's order, and see that it is noticed
+faults/mutations: faults/postgres ## leave out the lock, the guard, the fence, the outbox's order, and see that it is noticed
 	go run ./internal/faults/cmd --mutations all --seed $(SEED)

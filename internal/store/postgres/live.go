@@ -26,15 +26,18 @@ func liveOf(pool domain.PoolID, d *plan.Decisions) *live {
 	}
 	for i := range d.Changed {
 		c := &d.Changed[i]
-		switch t := &c.Task; {
-		case c.FromStatus == t.Status:
+		t := &c.Task
+		if c.FromStatus == t.Status {
 			if t.Status == domain.StatusQueued {
 				l.move(t)
 			}
-		case c.FromStatus == domain.StatusQueued:
+			continue
+		}
+		switch c.FromStatus {
+		case domain.StatusQueued:
 			l.unqueued = append(l.unqueued, int64(t.JobID))
 			l.enter(t)
-		case c.FromStatus == domain.StatusRunning:
+		case domain.StatusRunning:
 			l.ended = append(l.ended, int64(t.JobID))
 			l.enter(t)
 		}

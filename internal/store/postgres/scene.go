@@ -63,7 +63,9 @@ func front(ctx context.Context, q *dbsqlc.Queries, id domain.PoolID, tenant doma
 	for i := range rows {
 		r.candidates[i] = dbsqlc.CandidatesRow(rows[i])
 	}
-	return r.snapshot()
+	snap, err := r.snapshot()
+	snap.Leases = nil // a reader asks for none
+	return snap, err
 }
 
 func latest(a, b time.Time) time.Time {
