@@ -291,3 +291,13 @@ func (f *fake) Leases(_ context.Context, filter store.LeaseFilter) ([]domain.Lea
 	f.leasesF = filter
 	return f.leases[:min(len(f.leases), filter.Limit)], f.err
 }
+
+func (f *fake) PostedMessages(_ context.Context, after domain.Cursor, limit int) ([]domain.Message, error) {
+	var page []domain.Message
+	for _, m := range f.messages {
+		if m.Seq > after[m.Source] && len(page) < limit {
+			page = append(page, m)
+		}
+	}
+	return page, nil
+}

@@ -116,6 +116,7 @@ func (s *server) mailboxRoutes() {
 	}, s.readMailbox)
 	s.mailboxStreamRoutes()
 	s.ackRoutes()
+	s.messageRoutes()
 }
 
 func (s *server) readMailbox(ctx context.Context, in *mailboxInput) (*mailboxOutput, error) {

@@ -58,6 +58,9 @@ type Service interface {
 	// Acknowledge acknowledges what reading the filter's mailbox from its time up to the
 	// cursor returns, and says how many messages were not before.
 	Acknowledge(ctx context.Context, filter store.MailboxFilter, upTo domain.Cursor) (int64, error)
+	// PostedMessages reads the messages of all mailboxes across all backends, after the
+	// cursor, acknowledged or not, without payloads.
+	PostedMessages(ctx context.Context, after domain.Cursor, limit int) ([]domain.Message, error)
 	// Events reads the audit trail across all backends.
 	Events(ctx context.Context, filter store.EventFilter) ([]domain.Event, error)
 	// FollowEvents is FollowMessages for the audit trail.

@@ -2309,6 +2309,40 @@ type PoolTenant struct {
 	Weight int64 `json:"weight"`
 }
 
+// PostedMessage defines model for PostedMessage.
+type PostedMessage struct {
+	// AcknowledgedAt When it was acknowledged; absent: not yet.
+	AcknowledgedAt *time.Time  `json:"acknowledgedAt,omitempty"`
+	CreatedAt      time.Time   `json:"createdAt"`
+	JobID          int64       `json:"jobId"`
+	MailboxKey     TaskMailbox `json:"mailboxKey"`
+
+	// MessageID Unique; messages of one pool sort by it in the order they were posted.
+	//
+	// Examples: 0000000000000042.llm
+	MessageID string `json:"messageId"`
+
+	// PoolID Examples: llm
+	PoolID string  `json:"poolId"`
+	Reason *Reason `json:"reason,omitempty"`
+
+	// Status As in a mailbox.
+	Status     string `json:"status"`
+	Submission int64  `json:"submission"`
+
+	// TaskID Examples: req-42
+	TaskID string `json:"taskId"`
+}
+
+// PostedPage defines model for PostedPage.
+type PostedPage struct {
+	// Messages Oldest first.
+	Messages []PostedMessage `json:"messages"`
+
+	// NextCursor Cursor of the next page; absent after the last message there is now.
+	NextCursor string `json:"nextCursor,omitempty"`
+}
+
 // Price defines model for Price.
 type Price struct {
 	Currency  string      `json:"currency"`
@@ -3197,6 +3231,15 @@ type FollowMailboxParams struct {
 	LastEventID string `json:"Last-Event-ID,omitempty"`
 }
 
+// ListMessagesParams defines parameters for ListMessages.
+type ListMessagesParams struct {
+	// Limit Messages of a page.
+	Limit *int64 `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor nextCursor of the page before.
+	Cursor *string `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
 // ListLeasesParams defines parameters for ListLeases.
 type ListLeasesParams struct {
 	// WorkerID Only leases of this worker.
@@ -3776,6 +3819,13 @@ type ClientInterface interface {
 	//
 	// Corresponds with GET /mailbox/{tenant}/{mailboxKey}/events (the `FollowMailbox` operationId).
 	FollowMailbox(ctx context.Context, tenant string, mailboxKey string, params *FollowMailboxParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListMessages List the messages of all mailboxes
+	//
+	// For operators, and for proof that every outcome has its message: all mailboxes, what is acknowledged included, without payloads, until retention deletes them.
+	//
+	// Corresponds with GET /messages (the `ListMessages` operationId).
+	ListMessages(ctx context.Context, params *ListMessagesParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListPools List the pools
 	//
@@ -4928,6 +4978,23 @@ func (c *Client) AcknowledgeMailbox(ctx context.Context, tenant string, mailboxK
 // Corresponds with GET /mailbox/{tenant}/{mailboxKey}/events (the `FollowMailbox` operationId).
 func (c *Client) FollowMailbox(ctx context.Context, tenant string, mailboxKey string, params *FollowMailboxParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewFollowMailboxRequest(c.Server, tenant, mailboxKey, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListMessages List the messages of all mailboxes
+//
+// For operators, and for proof that every outcome has its message: all mailboxes, what is acknowledged included, without payloads, until retention deletes them.
+//
+// Corresponds with GET /messages (the `ListMessages` operationId).
+func (c *Client) ListMessages(ctx context.Context, params *ListMessagesParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListMessagesRequest(c.Server, params)
 	if err != nil {
 		return nil, err
 	}
@@ -7548,6 +7615,72 @@ func NewFollowMailboxRequest(server string, tenant string, mailboxKey string, pa
 	return req, nil
 }
 
+// NewListMessagesRequest constructs an http.Request for the ListMessages method
+func NewListMessagesRequest(server string, params *ListMessagesParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/messages")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int64"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
 // NewListPoolsRequest constructs an http.Request for the ListPools method
 func NewListPoolsRequest(server string) (*http.Request, error) {
 	var err error
@@ -9716,6 +9849,15 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with GET /mailbox/{tenant}/{mailboxKey}/events (the `FollowMailbox` operationId).
 	FollowMailboxWithResponse(ctx context.Context, tenant string, mailboxKey string, params *FollowMailboxParams, reqEditors ...RequestEditorFn) (*FollowMailboxResponse, error)
+
+	// ListMessagesWithResponse List the messages of all mailboxes
+	//
+	// For operators, and for proof that every outcome has its message: all mailboxes, what is acknowledged included, without payloads, until retention deletes them.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /messages (the `ListMessages` operationId).
+	ListMessagesWithResponse(ctx context.Context, params *ListMessagesParams, reqEditors ...RequestEditorFn) (*ListMessagesResponse, error)
 
 	// ListPoolsWithResponse List the pools
 	//
@@ -12547,6 +12689,75 @@ func (r FollowMailboxResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r FollowMailboxResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ListMessagesResponse503Headers the declared response headers of an HTTP 503 response for ListMessages
+type ListMessagesResponse503Headers struct {
+	RetryAfter int
+}
+
+type ListMessagesResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *PostedPage
+	// ApplicationProblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationProblemJSON422 *ProblemDetails
+	// ApplicationProblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationProblemJSON500 *ProblemDetails
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *ProblemDetails
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *ListMessagesResponse503Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListMessagesResponse) GetJSON200() *PostedPage {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r ListMessagesResponse) GetApplicationProblemJSON422() *ProblemDetails {
+	return r.ApplicationProblemJSON422
+}
+
+// GetApplicationProblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r ListMessagesResponse) GetApplicationProblemJSON500() *ProblemDetails {
+	return r.ApplicationProblemJSON500
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r ListMessagesResponse) GetApplicationProblemJSON503() *ProblemDetails {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r ListMessagesResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListMessagesResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListMessagesResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListMessagesResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -16358,6 +16569,21 @@ func (c *ClientWithResponses) FollowMailboxWithResponse(ctx context.Context, ten
 	return ParseFollowMailboxResponse(rsp)
 }
 
+// ListMessagesWithResponse List the messages of all mailboxes
+//
+// For operators, and for proof that every outcome has its message: all mailboxes, what is acknowledged included, without payloads, until retention deletes them.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /messages (the `ListMessages` operationId).
+func (c *ClientWithResponses) ListMessagesWithResponse(ctx context.Context, params *ListMessagesParams, reqEditors ...RequestEditorFn) (*ListMessagesResponse, error) {
+	rsp, err := c.ListMessages(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListMessagesResponse(rsp)
+}
+
 // ListPoolsWithResponse List the pools
 //
 // Every pool with its configuration and live state, by id.
@@ -19243,6 +19469,66 @@ func ParseFollowMailboxResponse(rsp *http.Response) (*FollowMailboxResponse, err
 	switch {
 	case rsp.StatusCode == 503:
 		var headers FollowMailboxResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseListMessagesResponse parses an HTTP response from a ListMessagesWithResponse call
+func ParseListMessagesResponse(rsp *http.Response) (*ListMessagesResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListMessagesResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest PostedPage
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 503:
+		var headers ListMessagesResponse503Headers
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value int
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {

@@ -77,6 +77,22 @@ func (s *service) Acknowledge(ctx context.Context, filter store.MailboxFilter, u
 	return total, err
 }
 
+// PostedMessages implements api.Service.
+func (s *service) PostedMessages(ctx context.Context, after domain.Cursor, limit int) ([]domain.Message, error) {
+	lists, err := everywhere(ctx, s.stores, func(ctx context.Context, st store.Store) ([]domain.Message, error) {
+		posted, err := st.PostedMessages(ctx, store.PostedFilter{Cursor: after, Limit: limit})
+		messages := make([]domain.Message, len(posted))
+		for i := range posted {
+			messages[i] = posted[i].Message
+		}
+		return messages, err //nolint:wrapcheck // the store's words
+	})
+	if err != nil {
+		return nil, err
+	}
+	return mergeMessages(lists, limit), nil
+}
+
 // Events implements api.Service. The trail of a pool is where its queue is; the
 // filter's pool narrows the search to that backend.
 func (s *service) Events(ctx context.Context, filter store.EventFilter) ([]domain.Event, error) {

@@ -49,8 +49,8 @@ type Promised struct {
 // accepted holds the clients' log against the trail and the mailboxes. It is written
 // apart from the history checker on purpose: neither may believe the other.
 func (r *Result) accepted(ctx context.Context, log string, pools []clients.Pool, source history.Source) error {
-	tasks, tenants := map[named]*told{}, map[domain.Tenant]bool{}
-	if err := clients.ReadLog(log, func(e clients.Entry) { r.heard(tasks, tenants, e) }); err != nil {
+	tasks := map[named]*told{}
+	if err := clients.ReadLog(log, func(e clients.Entry) { r.heard(tasks, e) }); err != nil {
 		return err
 	}
 	loaded := map[domain.PoolID]bool{}
@@ -60,21 +60,20 @@ func (r *Result) accepted(ctx context.Context, log string, pools []clients.Pool,
 			return err
 		}
 	}
-	for tenant := range tenants {
-		err := source.Messages(ctx, tenant, func(m *domain.Message) {
-			if !loaded[m.PoolID] {
-				return
-			}
-			r.Promised.Messages++
-			if t := tasks[named{m.PoolID, m.TaskID}]; t == nil || t.tenant != tenant {
-				r.addf(Lost, "mailbox of %s: a message of task %s in %s, which was never submitted with that key", tenant, m.TaskID, m.PoolID)
-			} else {
-				t.messages++
-			}
-		})
-		if err != nil {
-			return fmt.Errorf("read the mailbox of %s: %w", tenant, err)
+	err := source.Messages(ctx, func(m *domain.Message) {
+		if !loaded[m.PoolID] {
+			return
 		}
+		r.Promised.Messages++
+		tenant := m.Mailbox.Tenant
+		if t := tasks[named{m.PoolID, m.TaskID}]; t == nil || t.tenant != tenant {
+			r.addf(Lost, "mailbox of %s: a message of task %s in %s, which was never submitted with that key", tenant, m.TaskID, m.PoolID)
+		} else {
+			t.messages++
+		}
+	})
+	if err != nil {
+		return fmt.Errorf("read the mailboxes: %w", err)
 	}
 	for name, t := range tasks {
 		r.settle(name, t)
@@ -83,7 +82,7 @@ func (r *Result) accepted(ctx context.Context, log string, pools []clients.Pool,
 }
 
 // heard takes one line of the clients' log.
-func (r *Result) heard(tasks map[named]*told, tenants map[domain.Tenant]bool, e clients.Entry) {
+func (r *Result) heard(tasks map[named]*told, e clients.Entry) {
 	p := &r.Promised
 	if !e.Answer {
 		p.Requests++
@@ -98,9 +97,6 @@ func (r *Result) heard(tasks map[named]*told, tenants map[domain.Tenant]bool, e 
 	if t == nil {
 		t = &told{tenant: e.Tenant}
 		tasks[name] = t
-	}
-	if e.Tenant != "" {
-		tenants[e.Tenant] = true
 	}
 	switch {
 	case !e.Answer:

@@ -26,7 +26,7 @@ func (tr *trail) Tasks(context.Context, domain.PoolID, func(*domain.Task)) error
 
 func (tr *trail) Events(history.EventQuery) history.Stream { return &once{events: tr.events} }
 
-func (tr *trail) Messages(_ context.Context, _ domain.Tenant, each func(*domain.Message)) error {
+func (tr *trail) Messages(_ context.Context, each func(*domain.Message)) error {
 	for i := range tr.messages {
 		each(&tr.messages[i])
 	}
@@ -82,7 +82,7 @@ func TestAcceptedFindsPlantedViolations(t *testing.T) {
 						event("a", domain.EventSubmit), event("a", domain.EventStart), event("a", domain.EventComplete),
 						event("b", domain.EventSubmit), event("b", domain.EventReject),
 					},
-					messages: []domain.Message{{PoolID: pool, TaskID: "a"}},
+					messages: []domain.Message{{PoolID: pool, TaskID: "a", Mailbox: domain.MailboxKey{Tenant: "acme"}}},
 				},
 				log: []clients.Entry{
 					{Do: clients.Submit, Pool: pool, Task: "a", Tenant: "acme"},

@@ -178,14 +178,10 @@ func (c *checker) apply(e *domain.Event) {
 
 // compare reads rows and messages and compares them with the trails.
 func (c *checker) compare(ctx context.Context) error {
-	tenants := map[domain.Tenant]bool{}
 	suspects := map[domain.PoolID][]domain.Task{}
 	for _, pool := range c.pools {
 		l := c.ledgers[pool.ID]
 		err := c.source.Tasks(ctx, pool.ID, func(t *domain.Task) {
-			if t.Mailbox != nil {
-				tenants[t.Mailbox.Tenant] = true
-			}
 			l.Overtaken(t, pool.MaxOvertakes)
 			if !l.Row(t) {
 				suspects[pool.ID] = append(suspects[pool.ID], *t)
@@ -195,7 +191,7 @@ func (c *checker) compare(ctx context.Context) error {
 			return fmt.Errorf("read the tasks of pool %s: %w", pool.ID, err)
 		}
 	}
-	mails, err := c.mails(ctx, tenants)
+	mails, err := c.mails(ctx)
 	if err != nil {
 		return err
 	}
@@ -213,24 +209,22 @@ func (c *checker) compare(ctx context.Context) error {
 	return nil
 }
 
-// mails reads the mailboxes of the tenants, again while a message is missing and
+// mails reads all mailboxes, again while a message is missing and
 // may be on its way.
-func (c *checker) mails(ctx context.Context, tenants map[domain.Tenant]bool) (map[domain.PoolID]*Mail, error) {
+func (c *checker) mails(ctx context.Context) (map[domain.PoolID]*Mail, error) {
 	until := time.Now().Add(c.options.MailGrace)
 	for {
 		mails := map[domain.PoolID]*Mail{}
 		for id := range c.ledgers {
 			mails[id] = NewMail()
 		}
-		for tenant := range tenants {
-			err := c.source.Messages(ctx, tenant, func(m *domain.Message) {
-				if mail := mails[m.PoolID]; mail != nil {
-					mail.Add(m)
-				}
-			})
-			if err != nil {
-				return nil, fmt.Errorf("read the mailbox of %s: %w", tenant, err)
+		err := c.source.Messages(ctx, func(m *domain.Message) {
+			if mail := mails[m.PoolID]; mail != nil {
+				mail.Add(m)
 			}
+		})
+		if err != nil {
+			return nil, fmt.Errorf("read the mailboxes: %w", err)
 		}
 		missing := 0
 		for id, l := range c.ledgers {

@@ -39,11 +39,9 @@ func (s *shelf) Tasks(_ context.Context, id domain.PoolID, each func(*domain.Tas
 	return nil
 }
 
-func (s *shelf) Messages(_ context.Context, tenant domain.Tenant, each func(*domain.Message)) error {
+func (s *shelf) Messages(_ context.Context, each func(*domain.Message)) error {
 	for i := range s.messages {
-		if s.messages[i].Mailbox.Tenant == tenant {
-			each(&s.messages[i])
-		}
+		each(&s.messages[i])
 	}
 	return nil
 }
@@ -202,12 +200,12 @@ type lateMail struct {
 	reads    int
 }
 
-func (l *lateMail) Messages(ctx context.Context, tenant domain.Tenant, each func(*domain.Message)) error {
+func (l *lateMail) Messages(ctx context.Context, each func(*domain.Message)) error {
 	l.reads++
 	if l.reads == 3 {
 		l.shelf.messages = l.messages
 	}
-	return l.shelf.Messages(ctx, tenant, each)
+	return l.shelf.Messages(ctx, each)
 }
 
 func TestCheckNamesAnUnknownPool(t *testing.T) {

@@ -39,6 +39,7 @@ type Source interface {
 	// Tasks calls each with every row of the pool, without payload. JobID,
 	// Submission and Overtaken are 0 when the source does not tell.
 	Tasks(ctx context.Context, pool domain.PoolID, each func(*domain.Task)) error
-	// Messages calls each with every message of the tenant's mailboxes.
-	Messages(ctx context.Context, tenant domain.Tenant, each func(*domain.Message)) error
+	// Messages calls each with every message of every mailbox, acknowledged or not,
+	// without payload.
+	Messages(ctx context.Context, each func(*domain.Message)) error
 }

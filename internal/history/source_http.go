@@ -154,12 +154,11 @@ func taskOf(t *client.Task) (domain.Task, error) {
 }
 
 // Messages implements Source.
-func (s Server) Messages(ctx context.Context, tenant domain.Tenant, each func(*domain.Message)) error {
+func (s Server) Messages(ctx context.Context, each func(*domain.Message)) error {
 	limit := serverPage
-	params := &client.ReadMailboxParams{Limit: &limit}
+	params := &client.ListMessagesParams{Limit: &limit}
 	for {
-		page, err := client.Read[client.MailboxPage](s.API.ReadMailbox(ctx, string(tenant), client.TenantMailbox, params,
-			client.Address(string(tenant), client.TenantMailbox)))
+		page, err := client.Read[client.PostedPage](s.API.ListMessages(ctx, params))
 		if err != nil {
 			return err
 		}
@@ -170,14 +169,14 @@ func (s Server) Messages(ctx context.Context, tenant domain.Tenant, each func(*d
 			}
 			each(&message)
 		}
-		if len(page.Messages) == 0 {
+		if page.NextCursor == "" {
 			return nil
 		}
-		params.Since = &page.NextCursor
+		params.Cursor = &page.NextCursor
 	}
 }
 
-func messageOf(m *client.Message) (domain.Message, error) {
+func messageOf(m *client.PostedMessage) (domain.Message, error) {
 	source, seq, err := parseID(m.MessageID)
 	if err != nil {
 		return domain.Message{}, err

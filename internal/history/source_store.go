@@ -104,20 +104,20 @@ func (s Stores) Tasks(ctx context.Context, pool domain.PoolID, each func(*domain
 }
 
 // Messages implements Source.
-func (s Stores) Messages(ctx context.Context, tenant domain.Tenant, each func(*domain.Message)) error {
+func (s Stores) Messages(ctx context.Context, each func(*domain.Message)) error {
 	for _, st := range s {
-		filter := store.MailboxFilter{Tenant: tenant, AllUsers: true, Cursor: domain.Cursor{}, Limit: storeMessages}
+		filter := store.PostedFilter{Cursor: domain.Cursor{}, Limit: storeMessages}
 		for {
-			messages, err := st.Messages(ctx, filter)
+			posted, err := st.PostedMessages(ctx, filter)
 			if err != nil {
 				return err
 			}
-			if len(messages) == 0 {
+			if len(posted) == 0 {
 				break
 			}
-			for i := range messages {
-				each(&messages[i])
-				filter.Cursor[messages[i].Source] = messages[i].Seq
+			for i := range posted {
+				each(&posted[i].Message)
+				filter.Cursor[posted[i].Source] = posted[i].Seq
 			}
 		}
 	}

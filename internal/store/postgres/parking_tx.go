@@ -23,6 +23,7 @@ const (
 	codeCardinality = "21000" // the same row twice in one upsert
 
 	facilityTimeout = 15 * time.Second // one change of a facility, an import of 10,000 spots included
+	importTimeout   = 12 * time.Second // its longest statement
 )
 
 // facilityTx is one change of a facility under way, on a connection of its own. What
@@ -88,7 +89,7 @@ func (t *facilityTx) begin(ctx context.Context, id parking.FacilityID) error {
 			return err
 		}
 		if err = p.FacilitySettings(ctx, dbsqlc.FacilitySettingsParams{
-			Idle: milliseconds(idleTimeout), Statement: milliseconds(statementTimeout), LockWait: milliseconds(poolLockTimeout),
+			Idle: milliseconds(idleTimeout), Statement: milliseconds(importTimeout), LockWait: milliseconds(poolLockTimeout),
 		}); err != nil {
 			return err
 		}

@@ -97,8 +97,9 @@ func testSpotImport(t *testing.T, h *house) {
 	require.Len(t, h.all(t, garage), 10_000)
 	h.in(t, garage, func(ctx context.Context, tx store.FacilityTx) error {
 		created, updated, err := tx.PutSpots(ctx, manySpots(10_000))
+		require.NoError(t, err)
 		require.Equal(t, [2]int{0, 10_000}, [2]int{created, updated})
-		return err
+		return nil
 	})
 	h.agrees(t, garage)
 }
