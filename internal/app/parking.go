@@ -26,6 +26,9 @@ func newGarage(ctx context.Context, cfg *config.Config, b *backends, pools []dom
 		Store: parkingStore, Now: now, Log: log.With("backend", string(backend)), Pools: func() []domain.PoolID { return ids },
 		Written: func(source domain.Source) { written(backend, source) },
 	})}
+	if err := p.Measure(ctx); err != nil {
+		return nil, fmt.Errorf("parking: read the clock of the %s backend: %w", backend, err)
+	}
 	var faults []error
 	for _, id := range ids {
 		derived, err := p.Derived(ctx, id)

@@ -75,7 +75,7 @@ func Serve(ctx context.Context, cfg *config.Config, opts Options) (err error) {
 		ready.needed[garage.backend] = true
 		edge := &service{
 			readiness: ready, scheduler: p.scheduler, stores: p.backends.stores, homes: p.homes, parking: garage, feeds: p.feeds, limits: p.cfg.Limits,
-			now: now, log: p.log, metrics: p.metrics,
+			log: p.log, metrics: p.metrics,
 		}
 		p.metrics.Register(telemetry.NewPoolCollector(edge))
 		down := p.listen(ctx, listener, api.New(edge, api.Options{Parking: garage, Metrics: p.metrics.Handler(), Observe: p.metrics.Request, Log: p.log}))

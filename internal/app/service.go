@@ -3,7 +3,6 @@ package app
 import (
 	"context"
 	"log/slog"
-	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -27,7 +26,6 @@ type service struct {
 	parking   *parkingHalf
 	feeds     *feeds
 	limits    config.Limits
-	now       func() time.Time
 	log       *slog.Logger
 	metrics   *telemetry.Metrics
 }

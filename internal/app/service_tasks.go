@@ -73,7 +73,7 @@ func (s *service) Why(ctx context.Context, pool domain.PoolID, id domain.TaskID)
 	if err != nil {
 		return plan.Scene{}, plan.Explanation{}, err
 	}
-	scene, err := home.Scene(ctx, pool, id, s.now())
+	scene, err := home.Scene(ctx, pool, id, s.scheduler.Now(pool))
 	if err != nil {
 		return plan.Scene{}, plan.Explanation{}, edge(err, unknownTask(pool, id))
 	}

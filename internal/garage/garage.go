@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 	_ "time/tzdata" // prices depend on time zones, whatever the machine has
 
@@ -27,7 +28,8 @@ const (
 // Options makes a Garage.
 type Options struct {
 	Store store.Parking
-	// Now is the clock of what happens outside a facility's lock; nil: time.Now.
+	// Now is the clock of the process; nil: time.Now. The backend's decides: what happens
+	// outside a facility's lock goes by this one set to that one, as Measure found it.
 	Now func() time.Time
 	Log *slog.Logger // nil: slog.Default
 	// Pools names the pools, whose ids a facility may not have; nil: none.
@@ -52,6 +54,7 @@ type Garage struct {
 	strategies strategies
 	layouts    layouts
 	alarm      alarm
+	measured   atomic.Pointer[measured]
 }
 
 // New makes a Garage. It starts nothing.
@@ -74,9 +77,6 @@ func New(opts Options) *Garage {
 	}
 	return g
 }
-
-// clock reads the time as the stores keep it.
-func (g *Garage) clock() time.Time { return g.now().UTC().Truncate(time.Microsecond) }
 
 // change runs f under the facility's lock. When the connection is lost while
 // committing nobody knows whether f happened: it runs again, with again set, and

@@ -13,7 +13,7 @@ import (
 
 const (
 	lookMost  = time.Second           // between two looks: what other processes have set and then died
-	lookLeast = 10 * time.Millisecond // where clocks disagree
+	lookLeast = 10 * time.Millisecond // however soon something falls due
 )
 
 // alarm wakes the sweeper of this process when something here falls due earlier than
@@ -47,13 +47,13 @@ func (a *alarm) due(at *time.Time) {
 // way, and any of them does what another has left.
 func (g *Garage) Run(ctx context.Context) {
 	for ctx.Err() == nil {
-		next := g.clock().Add(lookMost)
+		rest := lookMost
 		// The alarm is set before the look, so that nothing falls in between.
-		wake := g.alarm.set(next)
-		if wait, ok := g.look(ctx); ok && wait < lookMost {
-			next = g.clock().Add(max(wait, lookLeast))
+		wake := g.alarm.set(g.clock().Add(rest))
+		if wait, ok := g.look(ctx); ok {
+			rest = min(rest, max(wait, lookLeast))
 		}
-		timer := time.NewTimer(next.Sub(g.clock()))
+		timer := time.NewTimer(rest)
 		select {
 		case <-ctx.Done():
 		case <-wake:
@@ -65,8 +65,7 @@ func (g *Garage) Run(ctx context.Context) {
 
 // look sweeps what is due and returns how long nothing else is.
 func (g *Garage) look(ctx context.Context) (wait time.Duration, ok bool) {
-	now := g.clock()
-	due, next, err := g.store.DueFacilities(ctx, now)
+	due, err := g.due(ctx)
 	if err != nil {
 		if ctx.Err() == nil {
 			g.log.WarnContext(ctx, "cannot see what falls due at the facilities; trying again", slog.Any("error", err))
@@ -74,10 +73,10 @@ func (g *Garage) look(ctx context.Context) (wait time.Duration, ok bool) {
 		return 0, false
 	}
 	wait = lookMost
-	if next != nil {
-		wait = min(wait, next.Sub(now))
+	if due.Next != nil {
+		wait = min(wait, due.Next.Sub(due.Now))
 	}
-	for _, id := range due {
+	for _, id := range due.Facilities {
 		again, err := g.Sweep(ctx, id)
 		switch {
 		case err != nil && ctx.Err() == nil:

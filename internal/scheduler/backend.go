@@ -42,7 +42,7 @@ func newBackend(s *Scheduler, name domain.Backend, st store.Store) *backend {
 		store:     st,
 		log:       s.opts.Log.With("backend", string(name)),
 		worker:    s.opts.Worker,
-		troubleAt: time.Now(),
+		troubleAt: s.now(),
 		down:      make(map[domain.PoolID]bool),
 		ready:     make(chan struct{}),
 		born:      make(chan struct{}, 1),
@@ -72,7 +72,7 @@ func (b *backend) holder() (domain.WorkerID, bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 
-	return b.worker.ID, b.registered && (b.waker == nil || time.Since(b.beatAt) < b.graceLeft())
+	return b.worker.ID, b.registered && (b.waker == nil || b.s.since(b.beatAt) < b.graceLeft())
 }
 
 // holds reports whether id is still this process's incarnation.

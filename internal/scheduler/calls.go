@@ -2,7 +2,6 @@ package scheduler
 
 import (
 	"context"
-	"time"
 
 	"github.com/parkinglot/parkinglot/internal/domain"
 	"github.com/parkinglot/parkinglot/internal/plan"
@@ -79,7 +78,7 @@ func (s *Scheduler) ask(ctx context.Context, pool domain.PoolID, bodies ...any) 
 	if ctx.Err() != nil {
 		return nil, errGaveUp(ctx)
 	}
-	now, c := time.Now(), newCall(len(bodies))
+	now, c := s.now(), newCall(len(bodies))
 	rs := make([]*request, len(bodies))
 	for i, body := range bodies {
 		rs[i] = newRequest(body, c, i, now)

@@ -82,7 +82,7 @@ func (l *loop) start(t *turn) {
 		l.s.opts.Starter.Start(started)
 		return
 	}
-	now := time.Now()
+	now := l.s.now()
 	back := make([]*request, len(started))
 	for i := range started {
 		back[i] = newRequest(plan.Settle{
@@ -103,9 +103,8 @@ func (l *loop) setTimer(t *turn) {
 	if next == nil {
 		return
 	}
-	now := time.Now()
-	offset := t.decisions.Now.Sub(t.at) // of the backend's clock against ours
-	l.due = now.Add(next.Add(-offset).Sub(now))
+	now := l.s.now()
+	l.due = t.at.Add(next.Sub(t.decisions.Now)) // t.at is the turn's Now by our clock
 	if t.decisions.Idle && !l.due.After(now) {
 		l.due = now.Add(guardMost) // it should have been served; not in a tight loop
 	}
@@ -154,7 +153,7 @@ func (l *loop) resolve(ctx context.Context) pause {
 			l.downSince = t.began
 			l.backend.answers(l.pool, false)
 		}
-		if time.Since(l.downSince) >= l.s.opts.Patience {
+		if l.s.since(l.downSince) >= l.s.opts.Patience {
 			refusal := errUnavailable(err)
 			l.refuseAsks(refusal)
 			for _, r := range t.batch.requests() {

@@ -15,9 +15,9 @@ const (
 	drainTimeout = 2 * time.Second
 )
 
-// seedDrain looks at the turns before this process's first, so that it knows how fast
-// the queue drains as soon as it takes turns.
-func (l *loop) seedDrain(ctx context.Context) {
+// readPast reads the turns before this process's first, so that it knows how fast the
+// queue drains as soon as it takes turns.
+func (l *loop) readPast(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, drainTimeout)
 	defer cancel()
 
@@ -26,11 +26,27 @@ func (l *loop) seedDrain(ctx context.Context) {
 		l.log.Debug("the drain of the queue is not known from earlier turns", "error", err)
 		return
 	}
-	for i := range recent {
-		if time.Since(recent[i].At) < drainBack {
-			l.view.passed(recent[i])
+	l.past = recent
+}
+
+// recall takes in what was read of earlier turns, as far as it is recent at now: a time of
+// the backend, as those of the turns are.
+func (l *loop) recall(now time.Time) {
+	for i := range l.past {
+		if now.Sub(l.past[i].At) < drainBack {
+			l.view.passed(l.past[i])
 		}
 	}
+	l.past = nil
+}
+
+// Now returns the time by the clock of the pool's backend, as last measured by a turn of this process;
+// before its first turn, by the clock of the process.
+func (s *Scheduler) Now(pool domain.PoolID) time.Time {
+	if l := s.loop(pool); l != nil {
+		return l.view.now(s.now())
+	}
+	return s.now().UTC()
 }
 
 // DrainRate returns how fast the queue of a pool has been emptying, as far as this
@@ -40,17 +56,17 @@ func (s *Scheduler) DrainRate(pool domain.PoolID) plan.Drain {
 	if l == nil {
 		return plan.Drain{}
 	}
-	return l.view.drain(time.Now())
+	return l.view.drain(s.Now(pool))
 }
 
 // EstimatedStart estimates when a queued task that is at a position of the order
-// starts; nil: not known.
+// starts, by the clock of the pool's backend; nil: not known.
 func (s *Scheduler) EstimatedStart(task *domain.Task, position int64) *time.Time {
 	l := s.loop(task.PoolID)
 	if l == nil {
 		return nil
 	}
 	pool, units := l.view.tenant(task.Tenant)
-	now := time.Now().UTC()
+	now := s.Now(task.PoolID)
 	return plan.EstimatedStart(now, &pool, task, units, l.view.drain(now), position)
 }

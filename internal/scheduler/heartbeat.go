@@ -18,7 +18,7 @@ const lonelyBeat = 30 * time.Second
 func (b *backend) beat(ctx context.Context) {
 	room := false
 	for ctx.Err() == nil {
-		sent := time.Now()
+		sent := b.s.now()
 		worker, leaving := b.current()
 		if leaving { // one more beat would only keep a dead incarnation's tasks from being lost
 			b.pause(ctx, b.s.opts.HeartbeatEvery)
@@ -86,7 +86,7 @@ func (b *backend) heard(id domain.WorkerID, sent time.Time) {
 		b.mu.Unlock()
 		return
 	}
-	stale := !b.registered || b.waker != nil && time.Since(b.beatAt) >= b.graceLeft()
+	stale := !b.registered || b.waker != nil && b.s.since(b.beatAt) >= b.graceLeft()
 	b.registered, b.beatAt = true, sent
 	select {
 	case <-b.ready:
@@ -105,7 +105,7 @@ func (b *backend) heard(id domain.WorkerID, sent time.Time) {
 // processes may be missing for the same reason, so the reaper waits.
 func (b *backend) trouble(err error) {
 	b.mu.Lock()
-	b.troubleAt = time.Now()
+	b.troubleAt = b.s.now()
 	b.mu.Unlock()
 
 	b.log.Warn("heartbeat failed", "error", err)
@@ -122,7 +122,7 @@ func (b *backend) guard(ctx context.Context) {
 
 func (b *backend) cutOff(ctx context.Context) {
 	b.mu.Lock()
-	id, due := b.worker.ID, b.registered && time.Since(b.beatAt) >= b.graceLeft()
+	id, due := b.worker.ID, b.registered && b.s.since(b.beatAt) >= b.graceLeft()
 	b.mu.Unlock()
 
 	if due && ctx.Err() == nil {

@@ -79,5 +79,5 @@ func (b *backend) mayExpire(lease *domain.Lease) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 
-	return !lease.ExpiresAt.Before(lease.TimeoutAt) || time.Since(b.troubleAt) >= lease.TTL
+	return !lease.ExpiresAt.Before(lease.TimeoutAt) || b.s.since(b.troubleAt) >= lease.TTL
 }

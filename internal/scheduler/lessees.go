@@ -191,7 +191,7 @@ func (l *loop) quit(w *lessee) {
 // GiveBack puts attempts that their lessee never got to see back into the order. It does
 // not wait; what cannot be given back now ends with its lease.
 func (s *Scheduler) GiveBack(leases []domain.Lease) {
-	now := time.Now()
+	now := s.now()
 	for i := range leases {
 		l := s.loop(leases[i].Ref.PoolID)
 		if l == nil {

@@ -34,9 +34,10 @@ type loop struct {
 	// unresolved is a turn whose commit may or may not have gone through.
 	unresolved *turn
 
-	due       time.Time // next timer by this process's clock; zero: none
-	downSince time.Time // zero: the backend answers
-	guards    int       // turns in a row that met a changed row
+	past      []domain.Counters // of turns before this process's first; nil once taken in
+	due       time.Time         // next timer by this process's clock; zero: none
+	downSince time.Time         // zero: the backend answers
+	guards    int               // turns in a row that met a changed row
 	retry     *backoff.ExponentialBackOff
 }
 
@@ -77,7 +78,7 @@ func newLoop(s *Scheduler, b *backend, pool domain.PoolID) *loop {
 func (l *loop) run(ctx context.Context) {
 	defer l.stop()
 	l.awaitBackend(ctx)
-	l.seedDrain(ctx)
+	l.readPast(ctx)
 	for ctx.Err() == nil {
 		l.rest(ctx, l.step(ctx))
 	}
@@ -97,7 +98,7 @@ func (l *loop) awaitBackend(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-patience.C:
-			l.downSince = time.Now()
+			l.downSince = l.s.now()
 			l.backend.answers(l.pool, false)
 			l.refuseAsks(errUnavailable(errNotReady))
 		}
@@ -112,7 +113,7 @@ func (l *loop) step(ctx context.Context) pause {
 	if l.unresolved != nil {
 		return l.resolve(ctx)
 	}
-	now := time.Now()
+	now := l.s.now()
 	l.unshelve(now)
 	dueNow := !l.due.IsZero() && !now.Before(l.due)
 	if wanted := l.inbox.pending(); !wanted && !dueNow && len(l.alone) == 0 && l.blamed == nil {
@@ -132,7 +133,7 @@ func (l *loop) untilDue() pause {
 	if next.IsZero() {
 		return pause{d: -1}
 	}
-	return pause{d: max(time.Until(next), time.Millisecond)}
+	return pause{d: max(next.Sub(l.s.now()), time.Millisecond)}
 }
 
 func (l *loop) rest(ctx context.Context, p pause) {
@@ -188,7 +189,7 @@ func (l *loop) failed(t *turn, cause error) pause {
 	}
 	l.putBack(t.batch)
 	l.inbox.wantLook()
-	if time.Since(l.downSince) >= l.s.opts.Patience {
+	if l.s.since(l.downSince) >= l.s.opts.Patience {
 		l.refuseAsks(errUnavailable(cause))
 	}
 	return pause{d: l.retry.NextBackOff(), deaf: true}
@@ -226,7 +227,7 @@ func (l *loop) succeeded() {
 	if l.downSince.IsZero() {
 		return
 	}
-	l.log.Info("turns go through again", "after", time.Since(l.downSince))
+	l.log.Info("turns go through again", "after", l.s.since(l.downSince))
 	l.downSince = time.Time{}
 	l.retry.Reset()
 	l.inbox.refuse(nil)

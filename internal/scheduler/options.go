@@ -127,6 +127,9 @@ type Options struct {
 	// Retention is how long what is over is kept.
 	Retention Retention
 
+	// clock stands in for time.Now in this package's tests. What it reads is told to no
+	// backend and compared with nothing that one wrote: it measures how long something takes.
+	clock func() time.Time
 	// decide stands in for plan.Turn in this package's tests.
 	decide func(plan.Snapshot, *plan.Requests) plan.Decisions
 }
@@ -162,6 +165,9 @@ func (o *Options) complete() error {
 	}
 	if o.Feed == nil {
 		o.Feed = noFeed{}
+	}
+	if o.clock == nil {
+		o.clock = time.Now
 	}
 	if o.decide == nil {
 		o.decide = plan.Turn

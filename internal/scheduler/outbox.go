@@ -102,7 +102,7 @@ func (o *outbox) note(left int, err error) {
 	case err == nil:
 		o.backlog.Since = time.Time{}
 	case o.backlog.Since.IsZero():
-		o.backlog.Since = time.Now()
+		o.backlog.Since = o.b.s.now()
 		o.b.log.Warn("messages wait for a mailbox in another backend", "messages", left, "error", err)
 	}
 }

@@ -77,7 +77,7 @@ func (b *backend) mayReap() bool {
 	defer b.mu.Unlock()
 
 	ttl := b.s.opts.WorkerTTL + b.s.opts.Margin
-	return b.registered && time.Since(b.troubleAt) >= ttl
+	return b.registered && b.s.since(b.troubleAt) >= ttl
 }
 
 func (r *reaping) round(ctx context.Context, thorough bool) {

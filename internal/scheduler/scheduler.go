@@ -229,3 +229,9 @@ func (s *Scheduler) abandon(refs []domain.Ref) {
 		h.Abandon(refs)
 	}
 }
+
+// now reads the clock of this process.
+func (s *Scheduler) now() time.Time { return s.opts.clock() }
+
+// since returns how long ago the clock of this process showed t.
+func (s *Scheduler) since(t time.Time) time.Duration { return s.now().Sub(t) }

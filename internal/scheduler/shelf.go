@@ -51,7 +51,7 @@ func (l *loop) divide(rs []*request) {
 
 // shelve lets a request wait. Who asks waits for Options.Patience altogether.
 func (l *loop) shelve(r *request, cause error) {
-	now := time.Now()
+	now := l.s.now()
 	if !r.gives() && now.Sub(r.arrived) >= l.s.opts.Patience {
 		r.fail(errHeld(cause))
 		return

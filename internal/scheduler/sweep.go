@@ -19,15 +19,15 @@ const (
 // long enough, until ctx ends. Every process does it that takes turns; the backend
 // lets one at a time.
 func (b *backend) sweep(ctx context.Context) {
-	audited := time.Now() // beat makes room before the first turn
+	audited := b.s.now() // beat makes room before the first turn
 	every(ctx, sweepEvery, func(ctx context.Context) {
 		for _, l := range b.loops() {
 			if l.view.takeTurns(turnsAtLeast) > 0 {
 				b.prune(ctx, l)
 			}
 		}
-		if time.Since(audited) >= auditEvery && b.roomForAudit(ctx) {
-			audited = time.Now()
+		if b.s.since(audited) >= auditEvery && b.roomForAudit(ctx) {
+			audited = b.s.now()
 		}
 		b.retain(ctx)
 	})

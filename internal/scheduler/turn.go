@@ -45,7 +45,7 @@ func (l *loop) newTurn() *turn {
 	b.reqs.TurnID = uuid.NewString()
 	b.reqs.Worker = worker
 	b.reqs.NoStart = !may || l.s.draining.Load()
-	return &turn{batch: b, worker: worker, began: time.Now()}
+	return &turn{batch: b, worker: worker, began: l.s.now()}
 }
 
 // gather is store.TurnSpec.Gather: a second call adds what has come since.
@@ -82,8 +82,10 @@ func (l *loop) letAsk() {
 // decide is store.TurnSpec.Decide. A panic of plan.Turn becomes an idle turn, so that
 // the transaction is rolled back in order.
 func (l *loop) decide(t *turn, snap plan.Snapshot, reqs *plan.Requests) (d plan.Decisions) {
-	t.decided, t.at, t.before, t.pool = true, time.Now(), snap.Counters, snap.Pool
+	t.decided, t.at, t.before, t.pool = true, l.s.now(), snap.Counters, snap.Pool
 	t.tenants = snap.Tenants
+	l.recall(snap.Now)
+	l.view.measured(t.at, snap.Now)
 	l.view.passed(snap.Counters)
 	reqs.Drain = l.view.drain(snap.Now)
 	defer func() {
@@ -107,7 +109,7 @@ func (l *loop) decide(t *turn, snap plan.Snapshot, reqs *plan.Requests) (d plan.
 func (l *loop) turn(ctx context.Context) pause {
 	t := l.newTurn()
 	err := l.take(ctx, t)
-	took := time.Since(t.began)
+	took := l.s.since(t.began)
 
 	outcome, p := l.handle(t, err)
 	report := TurnReport{

@@ -20,6 +20,8 @@ type view struct {
 	usage map[domain.Tenant]domain.Units
 	stuck bool // a turn's commit is unknown: rows may be held that are not started yet
 	turns int64
+	// At here, by the clock of this process, it was there by the backend's.
+	here, there time.Time
 }
 
 // saw notes the state after a turn of this process.
@@ -57,6 +59,25 @@ func (v *view) passed(c domain.Counters) {
 	defer v.mu.Unlock()
 
 	v.meter.Saw(c)
+}
+
+// measured notes what the backend's clock showed when this process's showed here.
+func (v *view) measured(here, there time.Time) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+
+	v.here, v.there = here, there
+}
+
+// now returns what the backend's clock shows when this process's shows here.
+func (v *view) now(here time.Time) time.Time {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+
+	if v.there.IsZero() {
+		return here.UTC()
+	}
+	return v.there.Add(here.Sub(v.here))
 }
 
 // drain returns how fast the queue has been emptying.

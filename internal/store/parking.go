@@ -8,6 +8,13 @@ import (
 	"github.com/parkinglot/parkinglot/internal/parking"
 )
 
+// Due is what falls due at facilities.
+type Due struct {
+	Now        time.Time            // as given, or as the backend's clock showed
+	Facilities []parking.FacilityID // whose NextDueAt is not after Now
+	Next       *time.Time           // the earliest NextDueAt after Now; nil: none
+}
+
 // Parking keeps facilities, spots, vehicles, tariffs, tickets, reservations and the
 // waiting lines. Every dialect has it; a program uses the one it is configured for.
 //
@@ -30,9 +37,8 @@ type Parking interface {
 	CreateFacility(ctx context.Context, f parking.Facility, now time.Time, events ...domain.Event) error // ErrExists
 	Facility(ctx context.Context, id parking.FacilityID) (parking.Facility, error)
 	ListFacilities(ctx context.Context) ([]parking.Facility, error)
-	// DueFacilities returns facilities whose NextDueAt is at or before now, and the
-	// earliest NextDueAt after it.
-	DueFacilities(ctx context.Context, now time.Time) (due []parking.FacilityID, next *time.Time, err error)
+	// DueFacilities says what falls due at now; zero: the backend's clock.
+	DueFacilities(ctx context.Context, now time.Time) (Due, error)
 
 	// Spots returns spots by id after exclusive; zero filter fields do not select.
 	Spots(ctx context.Context, f SpotFilter) ([]parking.PlacedSpot, error)

@@ -292,7 +292,7 @@ type Worker struct {
 	Role        string          // "serve" or "work"
 	Host        string
 	PID         int
-	StartedAt   time.Time
+	StartedAt   time.Time // zero in the first heartbeat: the backend's clock
 	HeartbeatAt time.Time
 	DeadAt      *time.Time
 }

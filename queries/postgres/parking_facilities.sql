@@ -53,11 +53,15 @@ SELECT f.* FROM pl_facilities AS f ORDER BY f.facility_id;
 
 -- name: DueFacilities :many
 SELECT f.facility_id FROM pl_facilities AS f
-WHERE f.next_due_at IS NOT NULL AND f.next_due_at <= @now
+WHERE f.next_due_at IS NOT NULL AND f.next_due_at <= (SELECT coalesce(sqlc.narg(now)::timestamptz, clock_timestamp()))
 ORDER BY f.next_due_at, f.facility_id;
 
 -- name: NextDueFacility :one
-SELECT min(f.next_due_at)::timestamptz AS next_due_at FROM pl_facilities AS f WHERE f.next_due_at > @now;
+-- It reads the clock too; SQLite has none but the process's.
+SELECT
+    c.now::timestamptz AS now,
+    (SELECT min(f.next_due_at) FROM pl_facilities AS f WHERE f.next_due_at > c.now)::timestamptz AS next_due_at
+FROM (SELECT coalesce(sqlc.narg(now)::timestamptz, clock_timestamp()) AS now) AS c;
 
 -- name: NextDue :one
 -- The earliest instant at which something of a facility falls due. A reservation's

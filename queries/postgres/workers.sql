@@ -3,7 +3,10 @@
 -- caller also hears which programs may still use the schema; a SQLite file has no other
 -- program beside it.
 INSERT INTO pl_workers AS w (worker_id, role, host, pid, program, started_at, heartbeat_at, dead_at)
-VALUES (@worker_id, @role, @host, @pid, @program, @started_at, coalesce(sqlc.narg(now)::timestamptz, clock_timestamp()), NULL)
+VALUES (
+    @worker_id, @role, @host, @pid, @program, coalesce(sqlc.narg(started_at)::timestamptz, clock_timestamp()),
+    coalesce(sqlc.narg(now)::timestamptz, clock_timestamp()), NULL
+)
 ON CONFLICT (worker_id) DO UPDATE SET heartbeat_at = excluded.heartbeat_at
 WHERE w.dead_at IS NULL
 RETURNING (xmax = 0)::boolean AS inserted, (SELECT s.oldest_program FROM pl_schema AS s) AS oldest_program;

@@ -124,22 +124,21 @@ func (s *Store) ListFacilities(ctx context.Context) ([]parking.Facility, error) 
 }
 
 // DueFacilities implements store.Parking.
-func (s *Store) DueFacilities(ctx context.Context, now time.Time) ([]parking.FacilityID, *time.Time, error) {
-	var due []parking.FacilityID
-	var next *time.Time
+func (s *Store) DueFacilities(ctx context.Context, now time.Time) (store.Due, error) {
+	var due store.Due
 	err := s.read(ctx, "due facilities", func(ctx context.Context, q *dbsqlc.Queries) error {
-		rows, err := q.DueFacilities(ctx, instant(now))
+		next, err := q.NextDueFacility(ctx, s.nowOr(now))
 		if err != nil {
 			return err
 		}
+		due.Now, due.Next = next.Now.Time.UTC(), maybeTime(next.NextDueAt)
+		rows, err := q.DueFacilities(ctx, s.nowOr(now)) // a little later: in between nothing is missed
 		for _, id := range rows {
-			due = append(due, parking.FacilityID(id))
+			due.Facilities = append(due.Facilities, parking.FacilityID(id))
 		}
-		at, err := q.NextDueFacility(ctx, instant(now))
-		next = maybeTime(at)
 		return err
 	})
-	return due, next, err
+	return due, err
 }
 
 func facilityOf(row *dbsqlc.PlFacility) (parking.Facility, error) {

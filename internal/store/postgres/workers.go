@@ -30,7 +30,7 @@ func (s *Store) Heartbeat(ctx context.Context, w store.Worker, now time.Time) er
 	defer cancel()
 	row, err := dbsqlc.New(s.beats).UpsertWorker(ctx, dbsqlc.UpsertWorkerParams{
 		WorkerID: string(w.ID), Role: w.Role, Host: w.Host, Pid: int32(w.PID), Program: migrate.Program(),
-		StartedAt: instant(w.StartedAt), Now: s.nowOr(now),
+		StartedAt: s.nowOr(w.StartedAt), Now: s.nowOr(now),
 	})
 	if errors.Is(err, pgx.ErrNoRows) {
 		return fmt.Errorf("postgres: heartbeat: worker %s was marked dead: %w", w.ID, store.ErrGuard)

@@ -109,23 +109,24 @@ func (s *Store) ListFacilities(ctx context.Context) (found []parking.Facility, e
 }
 
 // DueFacilities implements store.Parking.
-func (s *Store) DueFacilities(ctx context.Context, now time.Time) (due []parking.FacilityID, next *time.Time, err error) {
-	err = s.read(ctx, "due facilities", func(ctx context.Context, q *dbsqlc.Queries) error {
-		rows, err := q.DueFacilities(ctx, new(micros(now)))
+func (s *Store) DueFacilities(ctx context.Context, now time.Time) (store.Due, error) {
+	due := store.Due{Now: s.clockOr(now)}
+	err := s.read(ctx, "due facilities", func(ctx context.Context, q *dbsqlc.Queries) error {
+		rows, err := q.DueFacilities(ctx, new(micros(due.Now)))
 		if err != nil {
 			return err
 		}
 		for i := range rows {
-			due = append(due, parking.FacilityID(rows[i].FacilityID))
+			due.Facilities = append(due.Facilities, parking.FacilityID(rows[i].FacilityID))
 		}
-		at, err := q.NextDueFacility(ctx, new(micros(now)))
+		at, err := q.NextDueFacility(ctx, new(micros(due.Now)))
 		if errors.Is(err, sql.ErrNoRows) {
 			return nil
 		}
-		next = timePtr(at)
+		due.Next = timePtr(at)
 		return err
 	})
-	return due, next, err
+	return due, err
 }
 
 // NextDue implements store.FacilityTx.

@@ -18,7 +18,7 @@ func (s *Store) Heartbeat(ctx context.Context, w store.Worker, now time.Time) er
 		}
 		n, err := q.UpsertWorker(ctx, dbsqlc.UpsertWorkerParams{
 			WorkerID: string(w.ID), Role: w.Role, Host: w.Host, Pid: int64(w.PID),
-			StartedAt: micros(w.StartedAt), Now: micros(s.clockOr(now)),
+			StartedAt: micros(s.clockOr(w.StartedAt)), Now: micros(s.clockOr(now)),
 		})
 		if err != nil {
 			return err

@@ -157,15 +157,17 @@ func testFacilityDue(t *testing.T, h *house) {
 			return tx.SetFacility(ctx)
 		})
 	}
-	due, next, err := h.DueFacilities(t.Context(), now)
+	due, err := h.DueFacilities(t.Context(), time.Time{})
 	require.NoError(t, err)
-	require.ElementsMatch(t, []parking.FacilityID{"past", "now"}, due)
-	require.NotNil(t, next)
-	require.True(t, now.Add(time.Minute).Equal(*next))
-	due, next, err = h.DueFacilities(t.Context(), now.Add(time.Hour))
+	require.True(t, now.Equal(due.Now), "the backend's clock")
+	require.ElementsMatch(t, []parking.FacilityID{"past", "now"}, due.Facilities)
+	require.NotNil(t, due.Next)
+	require.True(t, now.Add(time.Minute).Equal(*due.Next))
+	due, err = h.DueFacilities(t.Context(), now.Add(time.Hour))
 	require.NoError(t, err)
-	require.Len(t, due, 4)
-	require.Nil(t, next)
+	require.True(t, now.Add(time.Hour).Equal(due.Now))
+	require.Len(t, due.Facilities, 4)
+	require.Nil(t, due.Next)
 }
 
 func testFacilityText(t *testing.T, h *house) {

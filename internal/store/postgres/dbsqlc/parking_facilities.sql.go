@@ -13,7 +13,7 @@ import (
 
 const dueFacilities = `-- name: DueFacilities :many
 SELECT f.facility_id FROM pl_facilities AS f
-WHERE f.next_due_at IS NOT NULL AND f.next_due_at <= $1
+WHERE f.next_due_at IS NOT NULL AND f.next_due_at <= (SELECT coalesce($1::timestamptz, clock_timestamp()))
 ORDER BY f.next_due_at, f.facility_id
 `
 
@@ -289,14 +289,23 @@ func (q *Queries) NextDue(ctx context.Context, arg NextDueParams) (pgtype.Timest
 }
 
 const nextDueFacility = `-- name: NextDueFacility :one
-SELECT min(f.next_due_at)::timestamptz AS next_due_at FROM pl_facilities AS f WHERE f.next_due_at > $1
+SELECT
+    c.now::timestamptz AS now,
+    (SELECT min(f.next_due_at) FROM pl_facilities AS f WHERE f.next_due_at > c.now)::timestamptz AS next_due_at
+FROM (SELECT coalesce($1::timestamptz, clock_timestamp()) AS now) AS c
 `
 
-func (q *Queries) NextDueFacility(ctx context.Context, now pgtype.Timestamptz) (pgtype.Timestamptz, error) {
+type NextDueFacilityRow struct {
+	Now       pgtype.Timestamptz
+	NextDueAt pgtype.Timestamptz
+}
+
+// It reads the clock too; SQLite has none but the process's.
+func (q *Queries) NextDueFacility(ctx context.Context, now pgtype.Timestamptz) (NextDueFacilityRow, error) {
 	row := q.db.QueryRow(ctx, nextDueFacility, now)
-	var next_due_at pgtype.Timestamptz
-	err := row.Scan(&next_due_at)
-	return next_due_at, err
+	var i NextDueFacilityRow
+	err := row.Scan(&i.Now, &i.NextDueAt)
+	return i, err
 }
 
 const nextEventSeq = `-- name: NextEventSeq :one

@@ -372,7 +372,10 @@ func (q *Queries) OtherWorkers(ctx context.Context, own []string) (bool, error) 
 
 const upsertWorker = `-- name: UpsertWorker :one
 INSERT INTO pl_workers AS w (worker_id, role, host, pid, program, started_at, heartbeat_at, dead_at)
-VALUES ($1, $2, $3, $4, $5, $6, coalesce($7::timestamptz, clock_timestamp()), NULL)
+VALUES (
+    $1, $2, $3, $4, $5, coalesce($6::timestamptz, clock_timestamp()),
+    coalesce($7::timestamptz, clock_timestamp()), NULL
+)
 ON CONFLICT (worker_id) DO UPDATE SET heartbeat_at = excluded.heartbeat_at
 WHERE w.dead_at IS NULL
 RETURNING (xmax = 0)::boolean AS inserted, (SELECT s.oldest_program FROM pl_schema AS s) AS oldest_program
