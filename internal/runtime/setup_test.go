@@ -134,7 +134,7 @@ func launchWorker(t testing.TB, p *process) {
 	t.Helper()
 	worker, err := riverrt.NewWorker(riverrt.WorkerOptions{
 		DB: p.site.db.Pool, Schema: p.site.db.Schema, ID: p.worker.ID,
-		Pools: map[domain.PoolID]int{poolID: 20}, Runner: p.runner, Attempt: p.site.st.Attempt, Log: p.opts.Log,
+		Pools: map[domain.PoolID]int{poolID: 20}, Runner: p.runner, Attempts: p.site.st.Attempts, Log: p.opts.Log,
 	})
 	require.NoError(t, err)
 	p.opts.Holders = []scheduler.Holder{p.runner}

@@ -154,7 +154,7 @@ func TestWorkerGoesOnUnderANewID(t *testing.T) {
 	edge := s.start(t, workers.Sleep())
 	worker, err := riverrt.NewWorker(riverrt.WorkerOptions{
 		DB: s.db.Pool, Schema: s.db.Schema, ID: edge.worker.ID,
-		Pools: map[domain.PoolID]int{poolID: 2}, Runner: edge.runner, Attempt: s.st.Attempt, Log: edge.opts.Log,
+		Pools: map[domain.PoolID]int{poolID: 2}, Runner: edge.runner, Attempts: s.st.Attempts, Log: edge.opts.Log,
 	})
 	require.NoError(t, err)
 	require.NoError(t, worker.Start(t.Context()))

@@ -2,18 +2,19 @@ package scheduler
 
 import (
 	"context"
-	"errors"
+	"fmt"
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/parkinglot/parkinglot/internal/domain"
-	"github.com/parkinglot/parkinglot/internal/store"
 )
 
 // Bounds of a check.
 const (
 	heldPage  = 1000
 	expelMost = 100
+	expelPage = 20 // read at once, with their payloads
 )
 
 // checks compares what the rows say this process holds with what it really runs.
@@ -156,25 +157,31 @@ func (c *checks) compare(ctx context.Context, l *loop, notRunning, notHeld map[d
 			notHeld[ref] = true
 		}
 	}
-	c.expel(ctx, l, strangers)
+	err = c.expel(ctx, l, strangers)
 	if len(lost) > 0 {
 		l.log.Warn("tasks held by this process do not run here; they are lost", "tasks", len(lost))
 		l.lose(ctx, lost, "the process that held this attempt did not run it")
 	}
-	return nil
+	return err
 }
 
 // expel abandons attempts that run here and have ended in the rows. The row of each is read
 // again, because who holds an attempt of a worker pool is River's to know.
-func (c *checks) expel(ctx context.Context, l *loop, strangers []domain.Ref) {
-	for _, ref := range strangers[:min(len(strangers), expelMost)] {
-		task, err := c.b.store.Attempt(ctx, ref)
-		switch {
-		case errors.Is(err, store.ErrNotFound):
-			l.log.Warn("an attempt runs here that has ended in the rows; abandoning it", "job", ref.JobID, "attempt", ref.Attempt)
-			c.b.s.abandon([]domain.Ref{ref})
-		case err == nil && task.CancelAsked != nil:
-			c.b.s.stop([]domain.Task{task})
+func (c *checks) expel(ctx context.Context, l *loop, strangers []domain.Ref) error {
+	for page := range slices.Chunk(strangers[:min(len(strangers), expelMost)], expelPage) {
+		live, err := c.b.store.Attempts(ctx, page)
+		if err != nil {
+			return fmt.Errorf("look at attempts that nobody holds: %w", err)
+		}
+		for _, ref := range page {
+			switch task, here := live[ref]; {
+			case !here:
+				l.log.Warn("an attempt runs here that has ended in the rows; abandoning it", "job", ref.JobID, "attempt", ref.Attempt)
+				c.b.s.abandon([]domain.Ref{ref})
+			case task.CancelAsked != nil:
+				c.b.s.stop([]domain.Task{task})
+			}
 		}
 	}
+	return nil
 }

@@ -149,9 +149,10 @@ type Tasks interface {
 	Task(ctx context.Context, pool domain.PoolID, id domain.TaskID) (domain.Task, error)
 	// ListTasks returns tasks newest first, with labels, without payload and result.
 	ListTasks(ctx context.Context, f TaskFilter) ([]domain.Task, error)
-	// Attempt returns the task of a live attempt (running, that attempt) with its
-	// payload. ErrNotFound: the attempt is not live (any more).
-	Attempt(ctx context.Context, ref domain.Ref) (domain.Task, error)
+	// Attempts returns the tasks of live attempts (running, that attempt) with labels and
+	// payload, of any pools. Attempts that are not live (any more) are absent. All are read in
+	// one call's time limit, so give few where payloads may be large.
+	Attempts(ctx context.Context, refs []domain.Ref) (map[domain.Ref]domain.Task, error)
 	// Payloads returns the payloads of the jobs of one pool, by job id. Jobs without
 	// payload are absent.
 	Payloads(ctx context.Context, pool domain.PoolID, jobs []domain.JobID) (map[domain.JobID][]byte, error)

@@ -332,12 +332,26 @@ WHERE (@pool_id::text = '' OR j.pool_id = @pool_id)
 ORDER BY j.job_id DESC, j.pool_id
 LIMIT @max_rows;
 
--- name: GetAttempt :one
--- The task of a live attempt.
-SELECT sqlc.embed(j), b.labels, b.payload
-FROM pl_queue_jobs_light AS j
-JOIN pl_queue_jobs AS b ON b.pool_id = j.pool_id AND b.job_id = j.job_id
-WHERE j.pool_id = @pool_id AND j.job_id = @job_id AND j.status = 'running' AND j.attempt = @attempt;
+-- name: Attempts :many
+-- The tasks of those attempts that are live. Rows are looked up one by one, as in
+-- UpdateJobs: a join may be planned the wrong way round.
+SELECT j.*, b.labels, b.payload
+FROM (
+    SELECT
+        unnest(@pool_ids::text[]) AS pool_id,
+        unnest(@job_ids::bigint[]) AS job_id,
+        unnest(@attempts::integer[]) AS attempt
+) AS a
+CROSS JOIN LATERAL (
+    SELECT q.* FROM pl_queue_jobs_light AS q
+    WHERE q.pool_id = a.pool_id AND q.job_id = a.job_id AND q.status = 'running' AND q.attempt = a.attempt
+    LIMIT 1
+) AS j
+CROSS JOIN LATERAL (
+    SELECT q.labels, q.payload FROM pl_queue_jobs AS q
+    WHERE q.pool_id = a.pool_id AND q.job_id = a.job_id
+    LIMIT 1
+) AS b;
 
 -- name: Payloads :many
 SELECT j.job_id, j.payload

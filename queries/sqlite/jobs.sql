@@ -137,8 +137,8 @@ WHERE j.pool_id = sqlc.arg(pool_id) AND j.job_id < sqlc.arg(before)
 ORDER BY j.job_id DESC
 LIMIT CAST(sqlc.arg(max_rows) AS INTEGER);
 
--- name: GetAttempt :one
--- The task of a live attempt.
+-- name: Attempt :one
+-- The task of an attempt, if it is live. Postgres reads many in one statement.
 SELECT
     j.pool_id, j.job_id, j.task_id, j.submission, j.body_hash, j.tenant, j.requested_priority, j.priority, j.lane, j.rank,
     j.resource_kind, j.resource_units, j.status, j.reason_code, j.reason, j.attempt, j.max_attempts, j.overtaken,

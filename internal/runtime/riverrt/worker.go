@@ -31,9 +31,9 @@ type WorkerOptions struct {
 	Pools map[domain.PoolID]int
 	// Runner runs the attempts.
 	Runner *attempts.Runner
-	// Attempt returns the task of a live attempt with its payload, or store.ErrNotFound
-	// (store.Tasks.Attempt).
-	Attempt func(ctx context.Context, ref domain.Ref) (domain.Task, error)
+	// Attempts returns the tasks of those attempts that are live, with payload
+	// (store.Tasks.Attempts).
+	Attempts func(ctx context.Context, refs []domain.Ref) (map[domain.Ref]domain.Task, error)
 	// PollOnly: DB has no sessions to LISTEN on. New jobs are found at the poll, a second
 	// apart while nothing runs.
 	PollOnly bool
@@ -44,10 +44,8 @@ type WorkerOptions struct {
 // River client for all pools of the process. Its methods are safe for concurrent
 // use.
 type Worker struct {
-	opts WorkerOptions
-	// reads bounds how many tasks are read at once, so that a burst of fetched jobs
-	// leaves the store's connections to the turns.
-	reads chan struct{}
+	opts   WorkerOptions
+	reader *reader
 
 	mu      sync.Mutex
 	client  *river.Client[pgx.Tx] // nil: not started, or drained
@@ -59,7 +57,7 @@ func NewWorker(opts WorkerOptions) (*Worker, error) {
 	if opts.Log == nil {
 		opts.Log = slog.Default()
 	}
-	w := &Worker{opts: opts, reads: make(chan struct{}, maxReads)}
+	w := &Worker{opts: opts, reader: newReader(opts.Attempts)}
 	if _, err := w.newClient(opts.ID); err != nil { // faults are told before anything runs
 		return nil, err
 	}
@@ -219,19 +217,21 @@ func (c *carrier) Work(ctx context.Context, job *river.Job[Args]) error {
 	return attempt.Run(task, job.ID)
 }
 
-const (
-	loadTimeout = 10 * time.Second // of one attempt to read a task
-	maxReads    = 4
-)
-
 // load reads the task, again and again while the backend does not answer: the
 // units are taken, so nobody else would run it sooner. When ctx ends it tries once
 // more, so that the attempt can be reported, and gives up.
+//
+// The first time it is read together with others, so any of them may be to blame for
+// an error; from then on alone.
 func (c *carrier) load(ctx context.Context, ref domain.Ref, log *slog.Logger) (domain.Task, error) {
 	wait := newBackOff()
+	read := c.worker.reader.together
 	for {
 		last := ctx.Err() != nil
-		task, err := c.tryLoad(ctx, ref)
+		if last {
+			read = c.worker.reader.alone
+		}
+		task, err := read(ref)
 		if err == nil || errors.Is(err, store.ErrNotFound) {
 			return task, err
 		}
@@ -239,6 +239,7 @@ func (c *carrier) load(ctx context.Context, ref domain.Ref, log *slog.Logger) (d
 			return task, fmt.Errorf("read the task of attempt %d of job %d of pool %s: %w", ref.Attempt, ref.JobID, ref.PoolID, err)
 		}
 		log.WarnContext(ctx, "the task of a River job cannot be read; trying again", "error", err)
+		read = c.worker.reader.alone
 		select {
 		case <-time.After(wait.NextBackOff()):
 		case <-ctx.Done():
@@ -250,14 +251,4 @@ func newBackOff() *backoff.ExponentialBackOff {
 	wait := backoff.NewExponentialBackOff()
 	wait.InitialInterval, wait.MaxInterval = 20*time.Millisecond, time.Second
 	return wait
-}
-
-// tryLoad reads the task also when ctx has ended: a stopped attempt is reported
-// with its task.
-func (c *carrier) tryLoad(ctx context.Context, ref domain.Ref) (domain.Task, error) {
-	c.worker.reads <- struct{}{}
-	defer func() { <-c.worker.reads }()
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), loadTimeout)
-	defer cancel()
-	return c.worker.opts.Attempt(ctx, ref)
 }

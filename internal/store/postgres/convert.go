@@ -158,6 +158,24 @@ func heldTask(row *dbsqlc.HeldJobsRow) domain.Task {
 	return task
 }
 
+// attemptOf returns the task with labels and payload.
+func attemptOf(row *dbsqlc.AttemptsRow) (domain.Task, error) {
+	task := taskOf(&dbsqlc.PlQueueJobsLight{
+		PoolID: row.PoolID, JobID: row.JobID, TaskID: row.TaskID, Submission: row.Submission, BodyHash: row.BodyHash,
+		Tenant: row.Tenant, RequestedPriority: row.RequestedPriority, Priority: row.Priority, Lane: row.Lane, Rank: row.Rank,
+		ResourceKind: row.ResourceKind, ResourceUnits: row.ResourceUnits, Status: row.Status,
+		ReasonCode: row.ReasonCode, Reason: row.Reason, Attempt: row.Attempt, MaxAttempts: row.MaxAttempts,
+		Overtaken: row.Overtaken, Executor: row.Executor, TimeoutMs: row.TimeoutMs, Deadline: row.Deadline,
+		NotBefore: row.NotBefore, CreatedAt: row.CreatedAt, StartedAt: row.StartedAt, FinishedAt: row.FinishedAt,
+		CancelAskedAt: row.CancelAskedAt, Holder: row.Holder, RiverJobID: row.RiverJobID,
+		MailboxTenant: row.MailboxTenant, MailboxUser: row.MailboxUser, MailboxSession: row.MailboxSession,
+	})
+	task.Payload = maybeBytes(row.Payload)
+	labels, err := labelsOf(row.Labels)
+	task.Labels = labels
+	return task, err
+}
+
 func labelsOf(encoded []byte) (map[string]string, error) {
 	if len(encoded) == 0 {
 		return nil, nil //nolint:nilnil // a task without labels has none

@@ -52,22 +52,30 @@ func (s *Store) ListTasks(ctx context.Context, f store.TaskFilter) ([]domain.Tas
 	return tasks, err
 }
 
-// Attempt implements store.Tasks.
-func (s *Store) Attempt(ctx context.Context, ref domain.Ref) (domain.Task, error) {
-	var task domain.Task
-	err := s.read(ctx, "attempt", func(ctx context.Context, q *dbsqlc.Queries) error {
-		row, err := q.GetAttempt(ctx, dbsqlc.GetAttemptParams{
-			PoolID: string(ref.PoolID), JobID: int64(ref.JobID), Attempt: int32(ref.Attempt),
-		})
+// Attempts implements store.Tasks.
+func (s *Store) Attempts(ctx context.Context, refs []domain.Ref) (map[domain.Ref]domain.Task, error) {
+	var of dbsqlc.AttemptsParams
+	for _, ref := range refs {
+		of.PoolIds = append(of.PoolIds, string(ref.PoolID))
+		of.JobIds = append(of.JobIds, int64(ref.JobID))
+		of.Attempts = append(of.Attempts, int32(ref.Attempt))
+	}
+	live := make(map[domain.Ref]domain.Task, len(refs))
+	err := s.read(ctx, "attempts", func(ctx context.Context, q *dbsqlc.Queries) error {
+		rows, err := q.Attempts(ctx, of)
 		if err != nil {
 			return err
 		}
-		task = taskOf(&row.PlQueueJobsLight)
-		task.Payload = maybeBytes(row.Payload)
-		task.Labels, err = labelsOf(row.Labels)
-		return err
+		for i := range rows {
+			task, err := attemptOf(&rows[i])
+			if err != nil {
+				return err
+			}
+			live[task.Ref()] = task
+		}
+		return nil
 	})
-	return task, err
+	return live, err
 }
 
 // Payloads implements store.Tasks.

@@ -106,25 +106,39 @@ func addLabels(ctx context.Context, q *dbsqlc.Queries, pool domain.PoolID, tasks
 	return nil
 }
 
-// Attempt implements store.Tasks.
-func (s *Store) Attempt(ctx context.Context, ref domain.Ref) (task domain.Task, err error) {
-	err = s.read(ctx, "attempt", func(ctx context.Context, q *dbsqlc.Queries) error {
-		row, err := q.GetAttempt(ctx, dbsqlc.GetAttemptParams{
-			PoolID: string(ref.PoolID), JobID: int64(ref.JobID), Attempt: int64(ref.Attempt),
-		})
-		if err != nil {
-			return err
+// Attempts implements store.Tasks.
+func (s *Store) Attempts(ctx context.Context, refs []domain.Ref) (map[domain.Ref]domain.Task, error) {
+	live := make(map[domain.Ref]domain.Task, len(refs))
+	err := s.read(ctx, "attempts", func(ctx context.Context, q *dbsqlc.Queries) error {
+		for _, ref := range refs {
+			task, err := attempt(ctx, q, ref)
+			if errors.Is(err, sql.ErrNoRows) {
+				continue
+			}
+			if err != nil {
+				return err
+			}
+			live[ref] = task
 		}
-		tasks := []domain.Task{taskOf(lightJob(row))}
-		if err := addLabels(ctx, q, ref.PoolID, tasks); err != nil {
-			return err
-		}
-		task = tasks[0]
-		payloads, err := payloadsOf(ctx, q, ref.PoolID, []domain.JobID{ref.JobID})
-		task.Payload = payloads[ref.JobID]
-		return err
+		return nil
 	})
-	return task, err
+	return live, err
+}
+
+func attempt(ctx context.Context, q *dbsqlc.Queries, ref domain.Ref) (domain.Task, error) {
+	row, err := q.Attempt(ctx, dbsqlc.AttemptParams{
+		PoolID: string(ref.PoolID), JobID: int64(ref.JobID), Attempt: int64(ref.Attempt),
+	})
+	if err != nil {
+		return domain.Task{}, err
+	}
+	tasks := []domain.Task{taskOf(lightJob(row))}
+	if err := addLabels(ctx, q, ref.PoolID, tasks); err != nil {
+		return domain.Task{}, err
+	}
+	payloads, err := payloadsOf(ctx, q, ref.PoolID, []domain.JobID{ref.JobID})
+	tasks[0].Payload = payloads[ref.JobID]
+	return tasks[0], err
 }
 
 // Payloads implements store.Tasks.

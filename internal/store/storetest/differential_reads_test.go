@@ -81,8 +81,11 @@ func (d *differential) compareOne(pool domain.PoolID) {
 		}
 		same(d, func(s store.Store) ([]domain.Task, error) { return s.ListTasks(ctx, f) })
 	case 2:
-		ref := domain.Ref{PoolID: pool, JobID: job, Attempt: d.rand.IntN(3)}
-		same(d, func(s store.Store) (domain.Task, error) { return s.Attempt(ctx, ref) })
+		refs := make([]domain.Ref, len(jobs))
+		for i, id := range jobs {
+			refs[i] = domain.Ref{PoolID: pool, JobID: id, Attempt: d.rand.IntN(3)}
+		}
+		same(d, func(s store.Store) (map[domain.Ref]domain.Task, error) { return s.Attempts(ctx, refs) })
 	case 3:
 		same(d, func(s store.Store) (map[domain.JobID][]byte, error) { return s.Payloads(ctx, pool, jobs) })
 	case 4:

@@ -119,17 +119,20 @@ func hasLabel(t *domain.Task, label [2]string) bool {
 	return ok && v == label[1]
 }
 
-// Attempt implements store.Tasks.
-func (m *Model) Attempt(_ context.Context, ref domain.Ref) (domain.Task, error) {
+// Attempts implements store.Tasks.
+func (m *Model) Attempts(_ context.Context, refs []domain.Ref) (map[domain.Ref]domain.Task, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if p, ok := m.pools[ref.PoolID]; ok && ref.JobID >= 1 && int(ref.JobID) <= len(p.jobs) {
-		if t := p.jobs[ref.JobID-1]; t.Status == domain.StatusRunning && t.Attempt == ref.Attempt {
-			t.Result = nil
-			return t, nil
+	live := make(map[domain.Ref]domain.Task)
+	for _, ref := range refs {
+		if p, ok := m.pools[ref.PoolID]; ok && ref.JobID >= 1 && int(ref.JobID) <= len(p.jobs) {
+			if t := p.jobs[ref.JobID-1]; t.Status == domain.StatusRunning && t.Attempt == ref.Attempt {
+				t.Result = nil
+				live[ref] = t
+			}
 		}
 	}
-	return domain.Task{}, fmt.Errorf("attempt %+v: %w", ref, store.ErrNotFound)
+	return live, nil
 }
 
 // Payloads implements store.Tasks.

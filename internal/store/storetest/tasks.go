@@ -18,7 +18,7 @@ var taskTests = map[string]func(*testing.T, *bundle){
 	"position in lanes": testTaskPositionLanes,
 	"scene":             testTaskScene,
 	"scene of a queue that was not read whole": testTaskSceneCut,
-	"attempt":            testTaskAttempt,
+	"attempts":           testTaskAttempts,
 	"held":               testTaskHeld,
 	"pools are separate": testTaskPools,
 	"labels":             testTaskLabels,
@@ -180,34 +180,49 @@ func testTaskSceneCut(t *testing.T, b *bundle) {
 	require.Equal(t, int64(plan.CandidateLimit+2), scene.Position)
 }
 
-func testTaskAttempt(t *testing.T, b *bundle) {
+func testTaskAttempts(t *testing.T, b *bundle) {
 	b.pool(t, "p", func(p *domain.Pool) { p.MaxAttempts = 2; p.RetryBackoff = domain.Backoff{} })
-	d := b.submit(t, "p", task("a", labels(map[string]string{"k": "v"})), task("waits", units(10)))
-	ref := d.Started[0].Ref()
-	got, err := b.Attempt(t.Context(), ref)
-	require.NoError(t, err)
-	require.JSONEq(t, `{"task":"a"}`, string(got.Payload))
-	require.Equal(t, map[string]string{"k": "v"}, got.Labels)
-
-	gone := func(ref domain.Ref) {
+	b.pool(t, "q")
+	d := b.submit(t, "p", task("a", labels(map[string]string{"k": "v"})), task("b"), task("waits", units(10)))
+	a, second := d.Started[0].Ref(), d.Started[1].Ref()
+	other := b.submit(t, "q", task("c")).Started[0].Ref()
+	require.Equal(t, a.JobID, other.JobID, "jobs are told apart by their pool")
+	read := func(refs ...domain.Ref) map[domain.Ref]domain.Task {
 		t.Helper()
-		_, err := b.Attempt(t.Context(), ref)
-		require.ErrorIs(t, err, store.ErrNotFound)
-	}
-	gone(domain.Ref{PoolID: "p", JobID: 1, Attempt: 2})
-	gone(domain.Ref{PoolID: "p", JobID: 2, Attempt: 0})
-	gone(domain.Ref{PoolID: "q", JobID: 1, Attempt: 1})
-	b.turn(t, "p", plan.Requests{NoStart: true, Losts: []plan.Lost{{Ref: ref, Holder: me}}})
-	gone(ref) // fenced: the attempt was lost
-	b.turn(t, "p", plan.Requests{})
-	gone(ref)
-	got, err = b.Task(t.Context(), "p", "a")
-	require.NoError(t, err)
-	_, err = b.Attempt(t.Context(), domain.Ref{PoolID: "p", JobID: 1, Attempt: got.Attempt})
-	if got.Status == domain.StatusRunning {
+		live, err := b.Attempts(t.Context(), refs)
 		require.NoError(t, err)
+		return live
+	}
+	require.Empty(t, read())
+	require.Empty(t, read(
+		domain.Ref{PoolID: "p", JobID: 1, Attempt: 2},
+		domain.Ref{PoolID: "p", JobID: 3, Attempt: 0}, // waits
+		domain.Ref{PoolID: "q", JobID: 2, Attempt: 1},
+		domain.Ref{PoolID: "nowhere", JobID: 1, Attempt: 1},
+	))
+
+	live := read(other, second, domain.Ref{PoolID: "q", JobID: 7, Attempt: 1}, a, a)
+	require.Len(t, live, 3)
+	for ref, id := range map[domain.Ref]domain.TaskID{a: "a", second: "b", other: "c"} {
+		got := live[ref]
+		require.Equal(t, id, got.TaskID)
+		require.Equal(t, ref, got.Ref())
+		require.JSONEq(t, `{"task":"`+string(id)+`"}`, string(got.Payload))
+	}
+	require.Equal(t, map[string]string{"k": "v"}, live[a].Labels)
+	require.Nil(t, live[second].Labels)
+
+	b.turn(t, "p", plan.Requests{NoStart: true, Losts: []plan.Lost{{Ref: a, Holder: me}}})
+	require.Len(t, read(a, second), 1, "fenced: the attempt was lost")
+	b.turn(t, "p", plan.Requests{})
+	again, err := b.Task(t.Context(), "p", "a")
+	require.NoError(t, err)
+	live = read(a, again.Ref())
+	require.NotContains(t, live, a)
+	if again.Status == domain.StatusRunning {
+		require.Contains(t, live, again.Ref())
 	} else {
-		require.ErrorIs(t, err, store.ErrNotFound)
+		require.Empty(t, live)
 	}
 }
 

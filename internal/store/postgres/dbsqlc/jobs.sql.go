@@ -11,6 +11,124 @@ import (
 	"github.com/jackc/pgx/v5/pgtype"
 )
 
+const attempts = `-- name: Attempts :many
+SELECT j.pool_id, j.job_id, j.task_id, j.submission, j.body_hash, j.tenant, j.requested_priority, j.priority, j.lane, j.rank, j.resource_kind, j.resource_units, j.status, j.reason_code, j.reason, j.attempt, j.max_attempts, j.overtaken, j.executor, j.timeout_ms, j.deadline, j.not_before, j.created_at, j.started_at, j.finished_at, j.cancel_asked_at, j.holder, j.river_job_id, j.mailbox_tenant, j.mailbox_user, j.mailbox_session, b.labels, b.payload
+FROM (
+    SELECT
+        unnest($1::text[]) AS pool_id,
+        unnest($2::bigint[]) AS job_id,
+        unnest($3::integer[]) AS attempt
+) AS a
+CROSS JOIN LATERAL (
+    SELECT q.pool_id, q.job_id, q.task_id, q.submission, q.body_hash, q.tenant, q.requested_priority, q.priority, q.lane, q.rank, q.resource_kind, q.resource_units, q.status, q.reason_code, q.reason, q.attempt, q.max_attempts, q.overtaken, q.executor, q.timeout_ms, q.deadline, q.not_before, q.created_at, q.started_at, q.finished_at, q.cancel_asked_at, q.holder, q.river_job_id, q.mailbox_tenant, q.mailbox_user, q.mailbox_session FROM pl_queue_jobs_light AS q
+    WHERE q.pool_id = a.pool_id AND q.job_id = a.job_id AND q.status = 'running' AND q.attempt = a.attempt
+    LIMIT 1
+) AS j
+CROSS JOIN LATERAL (
+    SELECT q.labels, q.payload FROM pl_queue_jobs AS q
+    WHERE q.pool_id = a.pool_id AND q.job_id = a.job_id
+    LIMIT 1
+) AS b
+`
+
+type AttemptsParams struct {
+	PoolIds  []string
+	JobIds   []int64
+	Attempts []int32
+}
+
+type AttemptsRow struct {
+	PoolID            string
+	JobID             int64
+	TaskID            string
+	Submission        int32
+	BodyHash          []byte
+	Tenant            string
+	RequestedPriority int16
+	Priority          int16
+	Lane              string
+	Rank              int64
+	ResourceKind      string
+	ResourceUnits     int64
+	Status            string
+	ReasonCode        string
+	Reason            string
+	Attempt           int32
+	MaxAttempts       int32
+	Overtaken         int32
+	Executor          string
+	TimeoutMs         int64
+	Deadline          pgtype.Timestamptz
+	NotBefore         pgtype.Timestamptz
+	CreatedAt         pgtype.Timestamptz
+	StartedAt         pgtype.Timestamptz
+	FinishedAt        pgtype.Timestamptz
+	CancelAskedAt     pgtype.Timestamptz
+	Holder            string
+	RiverJobID        int64
+	MailboxTenant     *string
+	MailboxUser       string
+	MailboxSession    string
+	Labels            []byte
+	Payload           *string
+}
+
+// The tasks of those attempts that are live. Rows are looked up one by one, as in
+// UpdateJobs: a join may be planned the wrong way round.
+func (q *Queries) Attempts(ctx context.Context, arg AttemptsParams) ([]AttemptsRow, error) {
+	rows, err := q.db.Query(ctx, attempts, arg.PoolIds, arg.JobIds, arg.Attempts)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []AttemptsRow
+	for rows.Next() {
+		var i AttemptsRow
+		if err := rows.Scan(
+			&i.PoolID,
+			&i.JobID,
+			&i.TaskID,
+			&i.Submission,
+			&i.BodyHash,
+			&i.Tenant,
+			&i.RequestedPriority,
+			&i.Priority,
+			&i.Lane,
+			&i.Rank,
+			&i.ResourceKind,
+			&i.ResourceUnits,
+			&i.Status,
+			&i.ReasonCode,
+			&i.Reason,
+			&i.Attempt,
+			&i.MaxAttempts,
+			&i.Overtaken,
+			&i.Executor,
+			&i.TimeoutMs,
+			&i.Deadline,
+			&i.NotBefore,
+			&i.CreatedAt,
+			&i.StartedAt,
+			&i.FinishedAt,
+			&i.CancelAskedAt,
+			&i.Holder,
+			&i.RiverJobID,
+			&i.MailboxTenant,
+			&i.MailboxUser,
+			&i.MailboxSession,
+			&i.Labels,
+			&i.Payload,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const candidates = `-- name: Candidates :many
 SELECT j.pool_id, j.job_id, j.task_id, j.submission, j.body_hash, j.tenant, j.requested_priority, j.priority, j.lane, j.rank, j.resource_kind, j.resource_units, j.status, j.reason_code, j.reason, j.attempt, j.max_attempts, j.overtaken, j.executor, j.timeout_ms, j.deadline, j.not_before, j.created_at, j.started_at, j.finished_at, j.cancel_asked_at, j.holder, j.river_job_id, j.mailbox_tenant, j.mailbox_user, j.mailbox_session, coalesce(u.active_units, -1)::bigint AS tenant_units, coalesce(u.queued, 0)::bigint AS tenant_queued,
        coalesce(u.finish_tag, 0)::bigint AS tenant_tag
@@ -291,67 +409,6 @@ func (q *Queries) DueJobs(ctx context.Context, arg DueJobsParams) ([]DueJobsRow,
 		return nil, err
 	}
 	return items, nil
-}
-
-const getAttempt = `-- name: GetAttempt :one
-SELECT j.pool_id, j.job_id, j.task_id, j.submission, j.body_hash, j.tenant, j.requested_priority, j.priority, j.lane, j.rank, j.resource_kind, j.resource_units, j.status, j.reason_code, j.reason, j.attempt, j.max_attempts, j.overtaken, j.executor, j.timeout_ms, j.deadline, j.not_before, j.created_at, j.started_at, j.finished_at, j.cancel_asked_at, j.holder, j.river_job_id, j.mailbox_tenant, j.mailbox_user, j.mailbox_session, b.labels, b.payload
-FROM pl_queue_jobs_light AS j
-JOIN pl_queue_jobs AS b ON b.pool_id = j.pool_id AND b.job_id = j.job_id
-WHERE j.pool_id = $1 AND j.job_id = $2 AND j.status = 'running' AND j.attempt = $3
-`
-
-type GetAttemptParams struct {
-	PoolID  string
-	JobID   int64
-	Attempt int32
-}
-
-type GetAttemptRow struct {
-	PlQueueJobsLight PlQueueJobsLight
-	Labels           []byte
-	Payload          *string
-}
-
-// The task of a live attempt.
-func (q *Queries) GetAttempt(ctx context.Context, arg GetAttemptParams) (GetAttemptRow, error) {
-	row := q.db.QueryRow(ctx, getAttempt, arg.PoolID, arg.JobID, arg.Attempt)
-	var i GetAttemptRow
-	err := row.Scan(
-		&i.PlQueueJobsLight.PoolID,
-		&i.PlQueueJobsLight.JobID,
-		&i.PlQueueJobsLight.TaskID,
-		&i.PlQueueJobsLight.Submission,
-		&i.PlQueueJobsLight.BodyHash,
-		&i.PlQueueJobsLight.Tenant,
-		&i.PlQueueJobsLight.RequestedPriority,
-		&i.PlQueueJobsLight.Priority,
-		&i.PlQueueJobsLight.Lane,
-		&i.PlQueueJobsLight.Rank,
-		&i.PlQueueJobsLight.ResourceKind,
-		&i.PlQueueJobsLight.ResourceUnits,
-		&i.PlQueueJobsLight.Status,
-		&i.PlQueueJobsLight.ReasonCode,
-		&i.PlQueueJobsLight.Reason,
-		&i.PlQueueJobsLight.Attempt,
-		&i.PlQueueJobsLight.MaxAttempts,
-		&i.PlQueueJobsLight.Overtaken,
-		&i.PlQueueJobsLight.Executor,
-		&i.PlQueueJobsLight.TimeoutMs,
-		&i.PlQueueJobsLight.Deadline,
-		&i.PlQueueJobsLight.NotBefore,
-		&i.PlQueueJobsLight.CreatedAt,
-		&i.PlQueueJobsLight.StartedAt,
-		&i.PlQueueJobsLight.FinishedAt,
-		&i.PlQueueJobsLight.CancelAskedAt,
-		&i.PlQueueJobsLight.Holder,
-		&i.PlQueueJobsLight.RiverJobID,
-		&i.PlQueueJobsLight.MailboxTenant,
-		&i.PlQueueJobsLight.MailboxUser,
-		&i.PlQueueJobsLight.MailboxSession,
-		&i.Labels,
-		&i.Payload,
-	)
-	return i, err
 }
 
 const getTask = `-- name: GetTask :one

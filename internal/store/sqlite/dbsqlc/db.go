@@ -39,6 +39,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.askLeasesStmt, err = db.PrepareContext(ctx, askLeases); err != nil {
 		return nil, fmt.Errorf("error preparing query AskLeases: %w", err)
 	}
+	if q.attemptStmt, err = db.PrepareContext(ctx, attempt); err != nil {
+		return nil, fmt.Errorf("error preparing query Attempt: %w", err)
+	}
 	if q.bookableSpotStmt, err = db.PrepareContext(ctx, bookableSpot); err != nil {
 		return nil, fmt.Errorf("error preparing query BookableSpot: %w", err)
 	}
@@ -131,9 +134,6 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	}
 	if q.gateCallsStmt, err = db.PrepareContext(ctx, gateCalls); err != nil {
 		return nil, fmt.Errorf("error preparing query GateCalls: %w", err)
-	}
-	if q.getAttemptStmt, err = db.PrepareContext(ctx, getAttempt); err != nil {
-		return nil, fmt.Errorf("error preparing query GetAttempt: %w", err)
 	}
 	if q.getFacilityStmt, err = db.PrepareContext(ctx, getFacility); err != nil {
 		return nil, fmt.Errorf("error preparing query GetFacility: %w", err)
@@ -471,6 +471,11 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing askLeasesStmt: %w", cerr)
 		}
 	}
+	if q.attemptStmt != nil {
+		if cerr := q.attemptStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing attemptStmt: %w", cerr)
+		}
+	}
 	if q.bookableSpotStmt != nil {
 		if cerr := q.bookableSpotStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing bookableSpotStmt: %w", cerr)
@@ -624,11 +629,6 @@ func (q *Queries) Close() error {
 	if q.gateCallsStmt != nil {
 		if cerr := q.gateCallsStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing gateCallsStmt: %w", cerr)
-		}
-	}
-	if q.getAttemptStmt != nil {
-		if cerr := q.getAttemptStmt.Close(); cerr != nil {
-			err = fmt.Errorf("error closing getAttemptStmt: %w", cerr)
 		}
 	}
 	if q.getFacilityStmt != nil {
@@ -1185,6 +1185,7 @@ type Queries struct {
 	adjustmentsOfStmt         *sql.Stmt
 	allSpotsStmt              *sql.Stmt
 	askLeasesStmt             *sql.Stmt
+	attemptStmt               *sql.Stmt
 	bookableSpotStmt          *sql.Stmt
 	bookableWindowStmt        *sql.Stmt
 	candidatesStmt            *sql.Stmt
@@ -1216,7 +1217,6 @@ type Queries struct {
 	forgetWorkerStmt          *sql.Stmt
 	freeSpotsStmt             *sql.Stmt
 	gateCallsStmt             *sql.Stmt
-	getAttemptStmt            *sql.Stmt
 	getFacilityStmt           *sql.Stmt
 	getGateCallStmt           *sql.Stmt
 	getPoolStmt               *sql.Stmt
@@ -1330,6 +1330,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		adjustmentsOfStmt:         q.adjustmentsOfStmt,
 		allSpotsStmt:              q.allSpotsStmt,
 		askLeasesStmt:             q.askLeasesStmt,
+		attemptStmt:               q.attemptStmt,
 		bookableSpotStmt:          q.bookableSpotStmt,
 		bookableWindowStmt:        q.bookableWindowStmt,
 		candidatesStmt:            q.candidatesStmt,
@@ -1361,7 +1362,6 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		forgetWorkerStmt:          q.forgetWorkerStmt,
 		freeSpotsStmt:             q.freeSpotsStmt,
 		gateCallsStmt:             q.gateCallsStmt,
-		getAttemptStmt:            q.getAttemptStmt,
 		getFacilityStmt:           q.getFacilityStmt,
 		getGateCallStmt:           q.getGateCallStmt,
 		getPoolStmt:               q.getPoolStmt,

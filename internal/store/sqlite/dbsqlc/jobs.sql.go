@@ -9,6 +9,97 @@ import (
 	"context"
 )
 
+const attempt = `-- name: Attempt :one
+SELECT
+    j.pool_id, j.job_id, j.task_id, j.submission, j.body_hash, j.tenant, j.requested_priority, j.priority, j.lane, j.rank,
+    j.resource_kind, j.resource_units, j.status, j.reason_code, j.reason, j.attempt, j.max_attempts, j.overtaken,
+    j.executor, j.timeout_ms, j.deadline, j.not_before, j.created_at, j.started_at, j.finished_at, j.cancel_asked_at,
+    j.holder, j.river_job_id, j.mailbox_tenant, j.mailbox_user, j.mailbox_session
+FROM pl_queue_jobs AS j
+WHERE j.pool_id = ?1 AND j.job_id = ?2
+  AND j.status = 'running' AND j.attempt = ?3
+`
+
+type AttemptParams struct {
+	PoolID  string
+	JobID   int64
+	Attempt int64
+}
+
+type AttemptRow struct {
+	PoolID            string
+	JobID             int64
+	TaskID            string
+	Submission        int64
+	BodyHash          []byte
+	Tenant            string
+	RequestedPriority int64
+	Priority          int64
+	Lane              string
+	Rank              int64
+	ResourceKind      string
+	ResourceUnits     int64
+	Status            string
+	ReasonCode        string
+	Reason            string
+	Attempt           int64
+	MaxAttempts       int64
+	Overtaken         int64
+	Executor          string
+	TimeoutMs         int64
+	Deadline          *int64
+	NotBefore         *int64
+	CreatedAt         int64
+	StartedAt         *int64
+	FinishedAt        *int64
+	CancelAskedAt     *int64
+	Holder            string
+	RiverJobID        int64
+	MailboxTenant     *string
+	MailboxUser       string
+	MailboxSession    string
+}
+
+// The task of an attempt, if it is live. Postgres reads many in one statement.
+func (q *Queries) Attempt(ctx context.Context, arg AttemptParams) (AttemptRow, error) {
+	row := q.queryRow(ctx, q.attemptStmt, attempt, arg.PoolID, arg.JobID, arg.Attempt)
+	var i AttemptRow
+	err := row.Scan(
+		&i.PoolID,
+		&i.JobID,
+		&i.TaskID,
+		&i.Submission,
+		&i.BodyHash,
+		&i.Tenant,
+		&i.RequestedPriority,
+		&i.Priority,
+		&i.Lane,
+		&i.Rank,
+		&i.ResourceKind,
+		&i.ResourceUnits,
+		&i.Status,
+		&i.ReasonCode,
+		&i.Reason,
+		&i.Attempt,
+		&i.MaxAttempts,
+		&i.Overtaken,
+		&i.Executor,
+		&i.TimeoutMs,
+		&i.Deadline,
+		&i.NotBefore,
+		&i.CreatedAt,
+		&i.StartedAt,
+		&i.FinishedAt,
+		&i.CancelAskedAt,
+		&i.Holder,
+		&i.RiverJobID,
+		&i.MailboxTenant,
+		&i.MailboxUser,
+		&i.MailboxSession,
+	)
+	return i, err
+}
+
 const candidates = `-- name: Candidates :many
 SELECT
     j.pool_id, j.job_id, j.task_id, j.submission, j.body_hash, j.tenant, j.requested_priority, j.priority, j.lane, j.rank,
@@ -251,97 +342,6 @@ func (q *Queries) DueJobs(ctx context.Context, arg DueJobsParams) ([]DueJobsRow,
 		return nil, err
 	}
 	return items, nil
-}
-
-const getAttempt = `-- name: GetAttempt :one
-SELECT
-    j.pool_id, j.job_id, j.task_id, j.submission, j.body_hash, j.tenant, j.requested_priority, j.priority, j.lane, j.rank,
-    j.resource_kind, j.resource_units, j.status, j.reason_code, j.reason, j.attempt, j.max_attempts, j.overtaken,
-    j.executor, j.timeout_ms, j.deadline, j.not_before, j.created_at, j.started_at, j.finished_at, j.cancel_asked_at,
-    j.holder, j.river_job_id, j.mailbox_tenant, j.mailbox_user, j.mailbox_session
-FROM pl_queue_jobs AS j
-WHERE j.pool_id = ?1 AND j.job_id = ?2
-  AND j.status = 'running' AND j.attempt = ?3
-`
-
-type GetAttemptParams struct {
-	PoolID  string
-	JobID   int64
-	Attempt int64
-}
-
-type GetAttemptRow struct {
-	PoolID            string
-	JobID             int64
-	TaskID            string
-	Submission        int64
-	BodyHash          []byte
-	Tenant            string
-	RequestedPriority int64
-	Priority          int64
-	Lane              string
-	Rank              int64
-	ResourceKind      string
-	ResourceUnits     int64
-	Status            string
-	ReasonCode        string
-	Reason            string
-	Attempt           int64
-	MaxAttempts       int64
-	Overtaken         int64
-	Executor          string
-	TimeoutMs         int64
-	Deadline          *int64
-	NotBefore         *int64
-	CreatedAt         int64
-	StartedAt         *int64
-	FinishedAt        *int64
-	CancelAskedAt     *int64
-	Holder            string
-	RiverJobID        int64
-	MailboxTenant     *string
-	MailboxUser       string
-	MailboxSession    string
-}
-
-// The task of a live attempt.
-func (q *Queries) GetAttempt(ctx context.Context, arg GetAttemptParams) (GetAttemptRow, error) {
-	row := q.queryRow(ctx, q.getAttemptStmt, getAttempt, arg.PoolID, arg.JobID, arg.Attempt)
-	var i GetAttemptRow
-	err := row.Scan(
-		&i.PoolID,
-		&i.JobID,
-		&i.TaskID,
-		&i.Submission,
-		&i.BodyHash,
-		&i.Tenant,
-		&i.RequestedPriority,
-		&i.Priority,
-		&i.Lane,
-		&i.Rank,
-		&i.ResourceKind,
-		&i.ResourceUnits,
-		&i.Status,
-		&i.ReasonCode,
-		&i.Reason,
-		&i.Attempt,
-		&i.MaxAttempts,
-		&i.Overtaken,
-		&i.Executor,
-		&i.TimeoutMs,
-		&i.Deadline,
-		&i.NotBefore,
-		&i.CreatedAt,
-		&i.StartedAt,
-		&i.FinishedAt,
-		&i.CancelAskedAt,
-		&i.Holder,
-		&i.RiverJobID,
-		&i.MailboxTenant,
-		&i.MailboxUser,
-		&i.MailboxSession,
-	)
-	return i, err
 }
 
 const getTask = `-- name: GetTask :one
