@@ -44,6 +44,7 @@ type run struct {
 	enter, exit *Record
 	attempt     *Attempt
 	until       int64 // mono ns at which it stopped counting; 0: it still does
+	late        bool  // entered when its attempt was over already: it never counts
 }
 
 // mono translates a wall-clock time to the monotonic clock of the run's machine. A
@@ -127,7 +128,7 @@ func (r *run) settle(l *Ledger, report *ExecutionReport) {
 	}
 	ended := r.mono(r.attempt.EndAt)
 	if r.exit == nil {
-		r.until = ended
+		r.until, r.late = ended, ended <= r.enter.MonoNS
 		return
 	}
 	overlap := time.Duration(r.exit.MonoNS - ended)
@@ -140,8 +141,9 @@ func (r *run) settle(l *Ledger, report *ExecutionReport) {
 		}
 		return
 	}
-	report.Overlap[r.attempt.EndKind] += overlap
 	r.until = max(ended, r.enter.MonoNS)
+	report.Overlap[r.attempt.EndKind] += time.Duration(r.exit.MonoNS - r.until)
+	r.late = ended <= r.enter.MonoNS
 }
 
 // byItsExecutor says whether the attempt ended because its executor returned:
@@ -166,6 +168,9 @@ type edge struct {
 func peakRunning(l *Ledger, runs []*run) domain.Units {
 	edges := make([]edge, 0, 2*len(runs))
 	for _, r := range runs {
+		if r.late {
+			continue // all of it is overlap
+		}
 		edges = append(edges, edge{r.enter.MonoNS, r, true})
 		if r.until != 0 {
 			edges = append(edges, edge{max(r.until, r.enter.MonoNS+1), r, false})

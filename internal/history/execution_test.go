@@ -139,6 +139,23 @@ func TestExecutionReportsWorkPastItsLoss(t *testing.T) {
 	require.Equal(t, domain.Units(8), report.PeakUnits)
 }
 
+// TestExecutionReportsWorkBegunAfterItsLoss: a process that was frozen with an attempt in
+// its hands enters it when others have its units.
+func TestExecutionReportsWorkBegunAfterItsLoss(t *testing.T) {
+	t.Parallel()
+	tr := handover()
+	tr.events[4].Kind = domain.EventLost
+	tr.events[4].Status = domain.StatusFailed
+	l, found := replay(tr, 10)
+	var log logOf
+	log.run("b", 1, 8, 6.25, 6.9)
+	log.run("a", 1, 8, 6.5, 1006.5)
+	report := history.Execution(l, log)
+	require.Empty(t, found.Kept)
+	require.Equal(t, time.Second, report.Overlap[domain.EventLost])
+	require.Equal(t, domain.Units(8), report.PeakUnits)
+}
+
 func TestExecutionEndsWhatItsProcessDidNot(t *testing.T) {
 	t.Parallel()
 	l, found := replay(handover(), 10)
