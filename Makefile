@@ -6,9 +6,9 @@ LINT      := go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15
 # servers for seconds at times. What fails three times fails.
 GOTESTSUM := go run gotest.tools/gotestsum@v1.13.0 --format pkgname-and-test-fails --rerun-fails=2
 
-# The packages whose tests are about concurrency. Not the SQLite dialect: its engine is C
-# turned into Go behind one connection, and ten times slower when it is instrumented.
-RACE := ./internal/plan/... ./internal/scheduler/... ./internal/store/postgres/... ./internal/store/migrate/... ./internal/runtime/... ./internal/app/... ./workers/... ./api/...
+# The packages whose tests are about concurrency. Not the SQLite dialect, nor the suite
+# that drives it at length: its engine is C turned into Go, behind one connection.
+RACE := ./internal/plan/... ./internal/scheduler/... ./internal/store/postgres/... ./internal/store/migrate/... ./internal/runtime/... ./internal/app/... ./internal/feed/... ./workers/... ./api/...
 
 .PHONY: help run test test/race test/image test/postgres lint generate verify bench bench/size bench/quick load load/audit load/garage load/streams faults faults/short liveness faults/mutations faults/postgres
 

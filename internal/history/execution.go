@@ -128,7 +128,7 @@ func (r *run) settle(l *Ledger, report *ExecutionReport) {
 	}
 	ended := r.mono(r.attempt.EndAt)
 	if r.exit == nil {
-		r.until, r.late = ended, ended <= r.enter.MonoNS
+		r.until, r.late = ended, ended <= r.enter.MonoNS && !byItsExecutor(r.attempt)
 		return
 	}
 	overlap := time.Duration(r.exit.MonoNS - ended)
@@ -169,7 +169,7 @@ func peakRunning(l *Ledger, runs []*run) domain.Units {
 	edges := make([]edge, 0, 2*len(runs))
 	for _, r := range runs {
 		if r.late {
-			continue // all of it is overlap
+			continue // reported as overlap, or as unended
 		}
 		edges = append(edges, edge{r.enter.MonoNS, r, true})
 		if r.until != 0 {

@@ -156,6 +156,19 @@ func TestExecutionReportsWorkBegunAfterItsLoss(t *testing.T) {
 	require.Equal(t, domain.Units(8), report.PeakUnits)
 }
 
+// TestExecutionCountsWhatEndedByItself: only a loss excuses an entry after the end; an
+// attempt that completed before anybody entered it is counted, with or without an exit.
+func TestExecutionCountsWhatEndedByItself(t *testing.T) {
+	t.Parallel()
+	l, found := replay(handover(), 10)
+	var log logOf
+	log.run("b", 1, 8, 6.25, 6.9)
+	log.add(attempts.RecordEnter, "a", 1, 8, 6.5)
+	history.Execution(l, log)
+	require.Len(t, found.Kept, 1)
+	require.Contains(t, found.Kept[0].Message, "made 16 units run at once")
+}
+
 func TestExecutionEndsWhatItsProcessDidNot(t *testing.T) {
 	t.Parallel()
 	l, found := replay(handover(), 10)
