@@ -326,7 +326,11 @@ func TestWhatIsOfferedIsNotRead(t *testing.T) {
 	require.NoError(t, err)
 	require.Empty(t, notes, "it does not follow what was handed on")
 	l.away.Store(false)
-	require.Equal(t, []int64{23, 24}, b.next(t, f))
+	var last []int64 // at once or one after the other
+	for len(last) < 2 {
+		last = append(last, b.next(t, f)...)
+	}
+	require.Equal(t, []int64{23, 24}, last)
 }
 
 func TestSlowFollowerReadsForItself(t *testing.T) {
