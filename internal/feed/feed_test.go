@@ -241,6 +241,16 @@ func (b *bundle) readAll(t *testing.T, box string, want int, random *rand.Rand) 
 	return nil
 }
 
+// nextOf returns the next n, however many come at once.
+func (b *bundle) nextOf(t *testing.T, f *feed.Follower[note], n int) []int64 {
+	t.Helper()
+	var all []int64
+	for len(all) < n {
+		all = append(all, b.next(t, f)...)
+	}
+	return all
+}
+
 func (b *bundle) next(t *testing.T, f *feed.Follower[note]) []int64 {
 	t.Helper()
 	notes, err := f.Next(t.Context(), soon)
@@ -326,11 +336,7 @@ func TestWhatIsOfferedIsNotRead(t *testing.T) {
 	require.NoError(t, err)
 	require.Empty(t, notes, "it does not follow what was handed on")
 	l.away.Store(false)
-	var last []int64 // at once or one after the other
-	for len(last) < 2 {
-		last = append(last, b.next(t, f)...)
-	}
-	require.Equal(t, []int64{23, 24}, last)
+	require.Equal(t, []int64{23, 24}, b.nextOf(t, f, 2))
 }
 
 func TestSlowFollowerReadsForItself(t *testing.T) {
@@ -370,7 +376,7 @@ func TestLongEntriesAreReadByThoseTheyConcern(t *testing.T) {
 	l.write("s", note{box: "a", long: true})
 	l.write("s", note{box: "a"})
 	b.Wake()
-	require.Equal(t, []int64{1, 2, 3}, b.next(t, f))
+	require.Equal(t, []int64{1, 2, 3}, b.nextOf(t, f, 3))
 	require.Equal(t, int64(2), b.counts.caughtUp.Load())
 }
 
