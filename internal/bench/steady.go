@@ -21,7 +21,7 @@ func measureSteady(ctx context.Context, b *bench, c *Case) (m Metrics, err error
 	if err != nil {
 		return nil, err
 	}
-	s := &steady{tokens: make(chan struct{}, c.Slots+max(c.Submitters, c.Tasks))}
+	s := &steady{tokens: make(chan struct{}, c.Slots+max(c.Submitters, c.Tasks)), ending: make(chan struct{})}
 	l, err := b.local(ctx, c, schema, s.run)
 	if err != nil {
 		return nil, err
@@ -35,7 +35,7 @@ func measureSteady(ctx context.Context, b *bench, c *Case) (m Metrics, err error
 
 type steady struct {
 	runs   atomic.Int64
-	ending atomic.Bool
+	ending chan struct{} // closed when no more tasks are wanted
 	tokens chan struct{} // each lets one task be submitted
 }
 
@@ -46,12 +46,24 @@ func (s *steady) run(context.Context, workers.Task) (json.RawMessage, error) {
 	return nil, nil
 }
 
+// bring asks for n more tasks. Nobody takes tokens once the end has begun, so an
+// executor must not wait to hand one over then.
 func (s *steady) bring(n int) {
 	for range n {
-		if s.ending.Load() {
+		select {
+		case s.tokens <- struct{}{}:
+		case <-s.ending:
 			return
 		}
-		s.tokens <- struct{}{}
+	}
+}
+
+func (s *steady) ended() bool {
+	select {
+	case <-s.ending:
+		return true
+	default:
+		return false
 	}
 }
 
@@ -73,7 +85,7 @@ func (s *steady) measure(ctx context.Context, b *bench, c *Case, l *localRun) (M
 				case <-submitting.Done():
 					return
 				}
-				if err := l.submit(ctx, c, int(next.Add(1))); err != nil && !s.ending.Load() {
+				if err := l.submit(ctx, c, int(next.Add(1))); err != nil && !s.ended() {
 					refused <- err
 					return
 				}
@@ -86,7 +98,7 @@ func (s *steady) measure(ctx context.Context, b *bench, c *Case, l *localRun) (M
 	}
 	s.bring(max(c.Queued+c.Slots-int(before.Queued), 0)) // as long as it was made, with all units in use
 	m, err := s.meter(ctx, b, c, refused)
-	s.ending.Store(true)
+	close(s.ending)
 	stop()
 	submitters.Wait() // a pool that is disabled would refuse what they are about to submit
 	if wound := l.wind(ctx); err == nil {
