@@ -9,25 +9,15 @@ import (
 	"github.com/parkinglot/parkinglot/internal/store"
 )
 
-// committed does everything that follows a durable turn: starts and stops what is
-// here, answers callers, wakes who waits here and hints to the other processes. The order
-// matters only in that nothing of it may come before the commit.
+// committed does everything that follows a durable turn: what the loop goes by at once,
+// the rest in its aftermath. The order matters only in that nothing of it may come before
+// the commit.
 func (l *loop) committed(t *turn) {
-	d := &t.decisions
-	l.start(t)
-	l.s.stop(d.Stopping)
-	t.batch.answer(&d.Answers)
-	l.inbox.lent(t.batch.lessees, d.Answers.Lessees)
-	if len(d.Ended) > 0 || len(d.Messages) > 0 {
-		l.s.watchers.ended(l.pool, d.Ended)
-	}
-	l.hand(t)
+	l.meanwhile() // of the turn before, if this one had no time for it
+	l.inbox.lent(t.batch.lessees, t.decisions.Answers.Lessees)
 	l.setTimer(t)
-	l.view.saw(t.pool, l.after(t), t.capped(), !d.Idle)
-	l.backend.hint(l.hints(t))
-	if len(d.Messages) > 0 && t.pool.MailboxBackend != l.backend.name {
-		l.backend.outbox.kick()
-	}
+	l.view.saw(t.pool, l.now(t), t.capped(), !t.decisions.Idle)
+	l.followUp(t)
 }
 
 // hand gives what the turn wrote to the feed. Messages on their way to another backend
@@ -42,8 +32,8 @@ func (l *loop) hand(t *turn) {
 	}
 }
 
-// after returns the pool's counters after the turn.
-func (l *loop) after(t *turn) domain.Counters {
+// now returns the pool's counters after the turn.
+func (l *loop) now(t *turn) domain.Counters {
 	if t.decisions.Idle {
 		return t.before
 	}
@@ -71,10 +61,9 @@ func (t *turn) capped() map[domain.Tenant]domain.Units {
 	return usage
 }
 
-// start hands over what the turn started in a native pool. What was started for
+// start hands over tasks that the turn started in a native pool. What was started for
 // an incarnation that has been given up meanwhile goes back.
-func (l *loop) start(t *turn) {
-	started := t.decisions.Started
+func (l *loop) start(t *turn, started []domain.Task) {
 	if len(started) == 0 || t.pool.Runtime != domain.RuntimeNative {
 		return
 	}

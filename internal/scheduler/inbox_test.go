@@ -135,7 +135,9 @@ func TestABatchLeavesNobodyWithoutAnAnswer(t *testing.T) {
 	for _, r := range rs {
 		turn.add(r)
 	}
-	turn.answer(&plan.Answers{Submits: make([]plan.Answer, 1)})
+	const submits = 5
+	turn.answer(&plan.Answers{Submits: make([]plan.Answer, 1)}, submits, 0, 1)
+	turn.answer(&plan.Answers{Submits: make([]plan.Answer, 1)}, submits, 1, 2)
 	<-rs[0].call.done
 	require.Nil(t, rs[0].call.answers[0].Err)
 	require.Equal(t, domain.CodeInternal, rs[0].call.answers[1].Err.Code)

@@ -34,6 +34,7 @@ type loop struct {
 	// unresolved is a turn whose commit may or may not have gone through.
 	unresolved *turn
 
+	after     *aftermath        // of the last turn, as far as it is not done; nil: nothing
 	past      []domain.Counters // of turns before this process's first; nil once taken in
 	due       time.Time         // next timer by this process's clock; zero: none
 	downSince time.Time         // zero: the backend answers
@@ -159,6 +160,7 @@ func (l *loop) rest(ctx context.Context, p pause) {
 
 // stop refuses everything from now on and answers what waits.
 func (l *loop) stop() {
+	l.meanwhile()
 	left := l.inbox.close()
 	for _, rs := range l.alone {
 		left = append(left, rs...)

@@ -129,16 +129,17 @@ func (b *batch) requests() []*request {
 	return all
 }
 
-// answer tells every caller what the turn decided.
-func (b *batch) answer(a *plan.Answers) {
-	for kind, answers := range [...][]plan.Answer{a.Settles, a.Losts, a.Forces, a.Cancels, a.Changes, a.Submits} {
-		for i, r := range b.by[kind] {
-			if i < len(answers) {
-				r.answer(answers[i])
-				continue
-			}
-			r.fail(domain.Errorf(domain.CodeInternal, "the turn left this request without an answer; send it again"))
+// answer tells the callers of a kind of requests, from one up to before another, what
+// the turn decided.
+func (b *batch) answer(a *plan.Answers, kind, from, until int) {
+	answers := [...][]plan.Answer{a.Settles, a.Losts, a.Forces, a.Cancels, a.Changes, a.Submits}[kind]
+	for i := from; i < until; i++ {
+		r := b.by[kind][i]
+		if i < len(answers) {
+			r.answer(answers[i])
+			continue
 		}
+		r.fail(domain.Errorf(domain.CodeInternal, "the turn left this request without an answer; send it again"))
 	}
 }
 

@@ -109,6 +109,9 @@ func (l *loop) decide(t *turn, snap plan.Snapshot, reqs *plan.Requests) (d plan.
 func (l *loop) turn(ctx context.Context) pause {
 	t := l.newTurn()
 	err := l.take(ctx, t)
+	if err != nil {
+		l.meanwhile()
+	}
 	took := l.s.since(t.began)
 
 	outcome, p := l.handle(t, err)
@@ -140,9 +143,10 @@ func (l *loop) take(ctx context.Context, t *turn) (err error) {
 	defer cancel()
 
 	t.decisions, err = l.backend.store.Turn(ctx, store.TurnSpec{
-		Pool:   l.pool,
-		Gather: func() *plan.Requests { return l.gather(t) },
-		Decide: func(snap plan.Snapshot, reqs *plan.Requests) plan.Decisions { return l.decide(t, snap, reqs) },
+		Pool:      l.pool,
+		Gather:    func() *plan.Requests { return l.gather(t) },
+		Decide:    func(snap plan.Snapshot, reqs *plan.Requests) plan.Decisions { return l.decide(t, snap, reqs) },
+		Meanwhile: l.meanwhile,
 	})
 	if t.panicked != nil {
 		return t.panicked

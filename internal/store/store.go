@@ -74,6 +74,11 @@ type TurnSpec struct {
 	Gather func() *plan.Requests
 	// Decide is plan.Turn, or a test's stand-in. Called once, under the lock.
 	Decide func(plan.Snapshot, *plan.Requests) plan.Decisions
+	// Meanwhile is called, on the caller's goroutine, when the turn can only wait: for a
+	// connection, or for the backend to do its part. What takes time and has to do with
+	// earlier turns is best done there. It may be called several times, or not at all when
+	// the turn fails. nil: nothing.
+	Meanwhile func()
 }
 
 // Turns takes turns: the only writes to queue, counters and audit of a pool.

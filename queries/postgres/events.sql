@@ -29,8 +29,16 @@ FROM (
 ) AS r;
 
 -- name: SummariseEvents :exec
--- Sent by who writes a source's first event of a block: all blocks before it are finished.
+-- Asked for by who wrote a source's first event of a block: all blocks before it are finished.
 SELECT pl_audit_summarise(@source, @before_block, @now);
+
+-- name: SummarySettings :exec
+-- In the implicit transaction of SummariseEvents. What a crash takes back is made again
+-- with the next block, so nobody waits for the disk.
+SELECT
+    set_config('synchronous_commit', 'off', true),
+    set_config('statement_timeout', @statement::text, true),
+    set_config('jit', 'off', true);
 
 -- name: Events :many
 -- A seek in every source from its place in the cursor, then merged. One query for each

@@ -51,7 +51,12 @@ func (s *Store) EnsureAudit(ctx context.Context, now time.Time) error {
 // of the schema say it too.
 const auditBlock = 256
 
-// eventWrites are the statements that record events; nil: there are none.
+// blocksTogether is how many finished blocks are summarised at once, because to begin costs as
+// much as some blocks do. Readers look through so many at most that are not.
+const blocksTogether = 8
+
+// eventWrites is the statement that records events, and what is to be done once they are
+// committed; nil: there are none.
 type eventWrites struct {
 	insert   *dbsqlc.InsertEventsParams
 	finished *dbsqlc.SummariseEventsParams // nil: no block was finished
@@ -65,7 +70,7 @@ func recordEvents(events []domain.Event) *eventWrites {
 	}
 	w := &eventWrites{insert: eventParams(events)}
 	last := &events[len(events)-1]
-	if block := last.Seq / auditBlock; (events[0].Seq-1)/auditBlock != block {
+	if block := last.Seq / auditBlock; (events[0].Seq-1)/auditBlock/blocksTogether != block/blocksTogether {
 		w.finished = &dbsqlc.SummariseEventsParams{Source: string(last.Source), BeforeBlock: block, Now: instant(last.At)}
 	}
 	return w
@@ -75,13 +80,7 @@ func (w *eventWrites) send(ctx context.Context, q *dbsqlc.Queries) error {
 	if w == nil {
 		return nil
 	}
-	if err := q.InsertEvents(ctx, *w.insert); err != nil {
-		return err
-	}
-	if w.finished != nil {
-		return q.SummariseEvents(ctx, *w.finished)
-	}
-	return nil
+	return q.InsertEvents(ctx, *w.insert)
 }
 
 func eventParams(events []domain.Event) *dbsqlc.InsertEventsParams {

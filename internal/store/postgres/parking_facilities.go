@@ -62,7 +62,11 @@ func record(ctx context.Context, q *dbsqlc.Queries, events []domain.Event, sourc
 	if err := q.InsertSources(ctx, dbsqlc.InsertSourcesParams{Sources: []string{string(source)}, Now: now}); err != nil {
 		return err
 	}
-	return recordEvents(events).send(ctx, q)
+	w := recordEvents(events)
+	if err := w.send(ctx, q); err != nil || w == nil || w.finished == nil {
+		return err
+	}
+	return q.SummariseEvents(ctx, *w.finished) // here: the commit is not this function's
 }
 
 // register numbers and writes events that belong to no facility.

@@ -148,6 +148,7 @@ func (t *facilityTx) commit(ctx context.Context, what string) error {
 		return p.exec(ctx, "COMMIT")
 	})
 	if err == nil {
+		t.summaries.committed(events)
 		return nil
 	}
 	unknown := t.abandon(ctx, t.conn, what)

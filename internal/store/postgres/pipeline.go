@@ -34,11 +34,19 @@ type batcher interface {
 // answers. So f must ask the same both times, and not decide by an answer what
 // to ask next. The first error ends it; what follows in the batch is not executed.
 func pipelined(ctx context.Context, conn batcher, f func(p pipe) error) error {
+	return pipelinedWhile(ctx, conn, nil, f)
+}
+
+// pipelinedWhile calls meanwhile between sending and reading, while the server works.
+func pipelinedWhile(ctx context.Context, conn batcher, meanwhile func(), f func(p pipe) error) error {
 	rec := &recorder{batch: &pgx.Batch{}}
 	if err := f(pipe{Queries: dbsqlc.New(rec), db: rec}); err != nil {
 		return err
 	}
 	results := conn.SendBatch(ctx, rec.batch)
+	if meanwhile != nil {
+		meanwhile()
+	}
 	rep := &replayer{results: results, queued: rec.batch.QueuedQueries}
 	err := f(pipe{Queries: dbsqlc.New(rep), db: rep})
 	closeErr := results.Close()

@@ -70,6 +70,8 @@ type Store struct {
 	careful carefulPools
 	queues  facilityQueues
 	peers   peers
+
+	summaries summaries
 }
 
 var (
@@ -90,6 +92,7 @@ func Open(ctx context.Context, opts Options) (*Store, error) {
 		return nil, err
 	}
 	s := &Store{opts: opts, log: opts.Log, schema: opts.Schema, listener: config.ConnConfig}
+	s.summaries.store = s
 	if opts.DirectURL != "" {
 		direct := opts
 		direct.URL, direct.Pooled = opts.DirectURL, false

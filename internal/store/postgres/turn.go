@@ -38,6 +38,9 @@ type turn struct {
 // Turn implements store.Turns.
 func (s *Store) Turn(ctx context.Context, spec store.TurnSpec) (plan.Decisions, error) {
 	what := "turn of pool " + string(spec.Pool)
+	if spec.Meanwhile != nil && s.pool.Stat().IdleConns() == 0 {
+		spec.Meanwhile()
+	}
 	acquiring, cancel := context.WithTimeout(ctx, callTimeout)
 	conn, err := s.pool.Acquire(acquiring)
 	cancel()
@@ -96,7 +99,7 @@ func (t *turn) read(ctx context.Context) (*plan.Requests, *reads, error) {
 	rq := t.spec.Gather()
 	r := t.newReads(rq)
 	var locked bool
-	err := pipelined(ctx, t.conn, func(p pipe) (err error) {
+	err := pipelinedWhile(ctx, t.conn, t.spec.Meanwhile, func(p pipe) (err error) {
 		if err = t.begin(ctx, p); err != nil {
 			return err
 		}

@@ -26,7 +26,7 @@ func (t *turn) write(ctx context.Context, pool *domain.Pool, d *plan.Decisions, 
 	}
 	ctx, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
-	return pipelined(ctx, t.conn, func(p pipe) error {
+	err = pipelined(ctx, t.conn, func(p pipe) error {
 		// First, so that a second turn from the same state is refused as just that.
 		if err := p.InsertTurn(ctx, turnParams(pool.PoolID, &d.Counters, heads)); err != nil {
 			return err
@@ -38,6 +38,10 @@ func (t *turn) write(ctx context.Context, pool *domain.Pool, d *plan.Decisions, 
 		}
 		return p.exec(ctx, "COMMIT")
 	})
+	if err == nil {
+		t.summaries.committed(w.events)
+	}
+	return err
 }
 
 // writes are the parameters of a turn's statements, made once and sent by steps

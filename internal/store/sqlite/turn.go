@@ -25,6 +25,9 @@ func (s *Store) Turn(ctx context.Context, spec store.TurnSpec) (plan.Decisions, 
 	}
 	defer done()
 	requests := spec.Gather()
+	if spec.Meanwhile != nil {
+		spec.Meanwhile() // what it sets off runs beside this goroutine
+	}
 	if err := s.begin(ctx); err != nil {
 		return plan.Decisions{}, classify(what, err)
 	}

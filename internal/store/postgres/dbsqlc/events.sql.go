@@ -342,8 +342,22 @@ type SummariseEventsParams struct {
 	Now         pgtype.Timestamptz
 }
 
-// Sent by who writes a source's first event of a block: all blocks before it are finished.
+// Asked for by who wrote a source's first event of a block: all blocks before it are finished.
 func (q *Queries) SummariseEvents(ctx context.Context, arg SummariseEventsParams) error {
 	_, err := q.db.Exec(ctx, summariseEvents, arg.Source, arg.BeforeBlock, arg.Now)
+	return err
+}
+
+const summarySettings = `-- name: SummarySettings :exec
+SELECT
+    set_config('synchronous_commit', 'off', true),
+    set_config('statement_timeout', $1::text, true),
+    set_config('jit', 'off', true)
+`
+
+// In the implicit transaction of SummariseEvents. What a crash takes back is made again
+// with the next block, so nobody waits for the disk.
+func (q *Queries) SummarySettings(ctx context.Context, statement string) error {
+	_, err := q.db.Exec(ctx, summarySettings, statement)
 	return err
 }
