@@ -35,7 +35,7 @@ func newServe() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			defer runtime.KeepAlive(ballast())
+			defer runtime.KeepAlive(app.Ballast())
 			return app.Serve(cmd.Context(), cfg, app.Options{ //nolint:wrapcheck // says what failed and what to do
 				Listen: listen, Migrate: migrate, Log: log,
 				Ready: func(running app.Running) {

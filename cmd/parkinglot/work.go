@@ -34,7 +34,7 @@ func newWork() *cobra.Command {
 			for i, pool := range pools {
 				ids[i] = domain.PoolID(pool)
 			}
-			defer runtime.KeepAlive(ballast())
+			defer runtime.KeepAlive(app.Ballast())
 			return app.Work(cmd.Context(), cfg, app.Options{ //nolint:wrapcheck // says what failed and what to do
 				Pools: ids, Listen: listen, Migrate: migrate, Log: log,
 				Ready: func(running app.Running) {

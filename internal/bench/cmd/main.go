@@ -14,11 +14,13 @@ import (
 	"os/signal"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"runtime/pprof"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/schollz/progressbar/v3"
 
+	"github.com/parkinglot/parkinglot/internal/app"
 	"github.com/parkinglot/parkinglot/internal/bench"
 	"github.com/parkinglot/parkinglot/internal/dbtest"
 	"github.com/parkinglot/parkinglot/internal/telemetry"
@@ -54,6 +56,8 @@ type flags struct {
 }
 
 func run(ctx context.Context) error {
+	// Everything that is measured in this process has what a process that serves has, River too.
+	defer runtime.KeepAlive(app.Ballast())
 	var f flags
 	flag.StringVar(&f.only, "only", "", "scenarios to measure: those whose name matches this regular expression")
 	flag.StringVar(&f.cases, "cases", "", "cases to measure: those whose name matches this regular expression; writes nothing")

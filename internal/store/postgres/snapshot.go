@@ -22,9 +22,13 @@ type reads struct {
 	tenants []string
 	leased  []int64 // jobs that settlements and losses name, if a lease may be on them
 
+	// recalled is what the reads leave out as known; nil: they leave out nothing.
+	recalled *recollection
+	known    []int64 // of jobIDs, those that are recalled
+
 	found      dbsqlc.TurnStateRow
 	usages     []dbsqlc.TurnTenantsRow
-	known      []dbsqlc.KnownJobsRow
+	named      []dbsqlc.KnownJobsRow
 	held       []dbsqlc.JobsByIDRow
 	candidates []dbsqlc.CandidatesRow
 	due        []dbsqlc.DueJobsRow
@@ -32,7 +36,7 @@ type reads struct {
 	leases     []dbsqlc.PlLease
 }
 
-func (t *turn) newReads(rq *plan.Requests) *reads {
+func (t *turn) newReads(rq *plan.Requests, recalled *recollection) *reads {
 	r := &reads{
 		pool:    t.spec.Pool,
 		careful: t.careful,
@@ -63,6 +67,9 @@ func (t *turn) newReads(rq *plan.Requests) *reads {
 	}
 	slices.Sort(r.jobIDs)
 	r.jobIDs = slices.Compact(r.jobIDs)
+	if recalled.trusted() && !t.careful {
+		r.recall(recalled)
+	}
 	for tenant := range tenants {
 		r.tenants = append(r.tenants, string(tenant))
 	}
@@ -88,6 +95,25 @@ func freedUnits(rq *plan.Requests) int64 {
 	return int64(min(units, unknownUnits))
 }
 
+// recall leaves out of the reads what is known if no other process has taken a turn.
+func (r *reads) recall(recalled *recollection) {
+	r.recalled = recalled
+	r.jobIDs = slices.DeleteFunc(r.jobIDs, func(job int64) bool {
+		_, known := recalled.running[domain.JobID(job)]
+		if known {
+			r.known = append(r.known, job)
+		}
+		return known
+	})
+}
+
+// forget puts back into the reads what recall left out.
+func (r *reads) forget() {
+	r.jobIDs = append(r.jobIDs, r.known...)
+	slices.Sort(r.jobIDs)
+	r.recalled, r.known = nil, nil
+}
+
 // queue asks for everything, each in a statement and with a snapshot of its own,
 // all after the lock. It is called twice; see pipelined.
 func (r *reads) queue(ctx context.Context, p pipe) (err error) {
@@ -99,7 +125,7 @@ func (r *reads) queue(ctx context.Context, p pipe) (err error) {
 		return err
 	}
 	if len(r.taskIDs) > 0 {
-		if r.known, err = p.KnownJobs(ctx, dbsqlc.KnownJobsParams{PoolID: id, TaskIds: r.taskIDs}); err != nil {
+		if r.named, err = p.KnownJobs(ctx, dbsqlc.KnownJobsParams{PoolID: id, TaskIds: r.taskIDs}); err != nil {
 			return err
 		}
 	}
@@ -112,6 +138,9 @@ func (r *reads) queue(ctx context.Context, p pipe) (err error) {
 		if r.leases, err = p.LeasesByJob(ctx, dbsqlc.LeasesByJobParams{PoolID: id, JobIds: r.leased}); err != nil {
 			return err
 		}
+	}
+	if r.recalled != nil && r.recalled.queued == 0 {
+		return nil // no candidates and no timers
 	}
 	if r.careful {
 		rows, err := p.UnlockedCandidates(ctx, id)
@@ -143,8 +172,8 @@ func (r *reads) snapshot() (plan.Snapshot, error) {
 		Pool:      pool,
 		Counters:  countersOf(&r.found.PlPoolTurn),
 		Tenants:   make(map[domain.Tenant]domain.TenantUsage, len(r.usages)),
-		Known:     make(map[domain.TaskID]domain.Task, len(r.known)),
-		Held:      make(map[domain.JobID]domain.Task, len(r.held)),
+		Known:     make(map[domain.TaskID]domain.Task, len(r.named)),
+		Held:      make(map[domain.JobID]domain.Task, len(r.held)+len(r.known)),
 		LaneLimit: max(0, int(r.found.Take)-1),
 		DueCut:    len(r.due) == plan.DueLimit || len(r.rested) == plan.DueLimit,
 		NextDueAt: maybeTime(r.found.DueAfter),
@@ -167,8 +196,15 @@ func (r *reads) snapshot() (plan.Snapshot, error) {
 		}
 		return task
 	}
-	for i := range r.known {
-		task := take((*dbsqlc.CandidatesRow)(&r.known[i]))
+	for _, job := range r.known {
+		task := r.recalled.running[domain.JobID(job)]
+		snap.Held[task.JobID] = task
+		if usage, has := r.recalled.tenants[task.Tenant]; has {
+			snap.Tenants[task.Tenant] = usage
+		}
+	}
+	for i := range r.named {
+		task := take((*dbsqlc.CandidatesRow)(&r.named[i]))
 		snap.Known[task.TaskID] = task
 	}
 	for i := range r.held {

@@ -70,6 +70,7 @@ type Store struct {
 	careful carefulPools
 	queues  facilityQueues
 	peers   peers
+	memory  memory
 
 	summaries summaries
 }

@@ -33,6 +33,8 @@ type turn struct {
 	spec    store.TurnSpec
 	key     int64
 	careful bool
+	// recalled is what this process's last turn of the pool left; nil: nothing.
+	recalled *recollection
 }
 
 // Turn implements store.Turns.
@@ -48,7 +50,7 @@ func (s *Store) Turn(ctx context.Context, spec store.TurnSpec) (plan.Decisions, 
 		return plan.Decisions{}, classify(what+": get a connection", unavailable(err))
 	}
 	defer conn.Release()
-	t := &turn{Store: s, conn: conn, spec: spec, key: s.poolLock(spec.Pool), careful: s.careful.is(spec.Pool)}
+	t := &turn{Store: s, conn: conn, spec: spec, key: s.poolLock(spec.Pool), careful: s.careful.is(spec.Pool), recalled: s.memory.take(spec.Pool)}
 
 	rq, read, err := t.read(ctx)
 	if err != nil {
@@ -65,6 +67,7 @@ func (s *Store) Turn(ctx context.Context, spec store.TurnSpec) (plan.Decisions, 
 	d := spec.Decide(snap, rq)
 	if d.Idle {
 		t.rollback(ctx)
+		s.memory.keep(spec.Pool, t.recalled.next(&snap, nil))
 		return d, nil
 	}
 	if err := ctx.Err(); err != nil {
@@ -87,6 +90,7 @@ func (s *Store) Turn(ctx context.Context, spec store.TurnSpec) (plan.Decisions, 
 		}
 		return d, t.failed(what+": write", err)
 	}
+	s.memory.keep(spec.Pool, t.recalled.next(&snap, &d))
 	t.announceRiverJobs(&pool, &d)
 	return d, nil
 }
@@ -97,7 +101,7 @@ func (t *turn) read(ctx context.Context) (*plan.Requests, *reads, error) {
 	ctx, cancel := context.WithTimeout(ctx, tripTimeout)
 	defer cancel()
 	rq := t.spec.Gather()
-	r := t.newReads(rq)
+	r := t.newReads(rq, t.recalled)
 	var locked bool
 	err := pipelinedWhile(ctx, t.conn, t.spec.Meanwhile, func(p pipe) (err error) {
 		if err = t.begin(ctx, p); err != nil {
@@ -108,8 +112,11 @@ func (t *turn) read(ctx context.Context) (*plan.Requests, *reads, error) {
 		}
 		return r.queue(ctx, p)
 	})
-	if err != nil || locked {
+	if err != nil {
 		return rq, r, err
+	}
+	if locked {
+		return rq, r, t.readAgain(ctx, r)
 	}
 	// The wait is a statement of its own: one that also read would see the state
 	// from before the wait.
@@ -129,8 +136,18 @@ func (t *turn) read(ctx context.Context) (*plan.Requests, *reads, error) {
 		return rq, r, err
 	}
 	rq = t.spec.Gather()
-	r = t.newReads(rq)
+	r = t.newReads(rq, nil)
 	return rq, r, pipelined(ctx, t.conn, func(p pipe) error { return r.queue(ctx, p) })
+}
+
+// readAgain reads everything if another process has taken a turn since the one that is
+// recalled: then that says nothing.
+func (t *turn) readAgain(ctx context.Context, r *reads) error {
+	if found := countersOf(&r.found.PlPoolTurn); r.recalled == nil || r.recalled.holds(&found) {
+		return nil
+	}
+	r.forget()
+	return pipelined(ctx, t.conn, func(p pipe) error { return r.queue(ctx, p) })
 }
 
 func (t *turn) begin(ctx context.Context, p pipe) error {
