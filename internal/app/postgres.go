@@ -51,14 +51,9 @@ func openPostgres(ctx context.Context, database config.Database, mayMigrate bool
 	if err := checkSchema(ctx, b.side, database.Schema, mayMigrate, log); err != nil {
 		return nil, err
 	}
-	inserter, err := riverrt.NewInserter(database.Schema, log)
-	if err != nil {
-		return nil, fmt.Errorf("postgres: %w", err)
-	}
-	inserter.AnnounceThrough(b.side)
 	b.store, err = postgres.Open(ctx, postgres.Options{
 		URL: database.URL, Pooled: database.Pooled(), DirectURL: database.DirectURL,
-		Schema: database.Schema, Inserter: inserter, MaxConns: int32(database.MaxConns), Log: log,
+		Schema: database.Schema, Carrier: riverrt.NewCarrier(database.Schema, b.side, log), MaxConns: int32(database.MaxConns), Log: log,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("postgres: %w", err)

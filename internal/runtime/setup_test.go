@@ -118,10 +118,9 @@ func onPostgres(runtime domain.Runtime, launch func(testing.TB, *process)) func(
 		t.Helper()
 		db := dbtest.Postgres(t)
 		log := slog.New(slog.DiscardHandler)
-		inserter, err := riverrt.NewInserter(db.Schema, log)
-		require.NoError(t, err)
-		inserter.AnnounceThrough(db.Pool)
-		st, err := postgres.Open(t.Context(), postgres.Options{URL: db.URL, Schema: db.Schema, Inserter: inserter, Log: log})
+		st, err := postgres.Open(t.Context(), postgres.Options{
+			URL: db.URL, Schema: db.Schema, Carrier: riverrt.NewCarrier(db.Schema, db.Pool, log), Log: log,
+		})
 		require.NoError(t, err)
 		t.Cleanup(func() { require.NoError(t, st.Close()) })
 		_, err = st.CreatePool(t.Context(), newPool(domain.BackendPostgres, runtime, change), time.Now().UTC())

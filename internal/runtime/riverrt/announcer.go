@@ -10,25 +10,14 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
-	"github.com/riverqueue/river/riverdriver"
-	"github.com/riverqueue/river/riverdriver/riverpgxv5"
 )
 
-// topicInsert is the topic on which River's clients listen for new jobs.
-const topicInsert = "river_insert"
-
-// announce tells River's clients that jobs are in the queues.
-func announce(ctx context.Context, on riverdriver.Executor, schema string, queues []string) error {
-	payloads := make([]string, len(queues))
-	for i, queue := range queues {
-		payloads[i] = fmt.Sprintf(`{"queue": %q}`, queue)
-	}
-	err := on.NotifyMany(ctx, &riverdriver.NotifyManyParams{Payload: payloads, Schema: schema, Topic: topicInsert})
-	if err != nil {
-		return fmt.Errorf("announce River jobs: %w", err)
-	}
-	return nil
-}
+// announcement tells River's clients that jobs are in the queues, in one round trip. Its
+// commit does not wait for the disk, because it holds the lock that all commits with
+// a notification share.
+const announcement = `SELECT set_config('synchronous_commit', 'off', true),
+	pg_notify(concat(coalesce(nullif($1::text, ''), current_schema()), '.river_insert'), json_build_object('queue', q)::text)
+	FROM unnest($2::text[]) AS q`
 
 // announceTimeout bounds one announcement; a later one makes up for it.
 const announceTimeout = 2 * time.Second
@@ -37,7 +26,7 @@ const announceTimeout = 2 * time.Second
 // at a time. Queues that come while one is under way share the next: none is
 // dropped.
 type announcer struct {
-	driver *riverpgxv5.Driver
+	db     *pgxpool.Pool
 	schema string
 	log    *slog.Logger
 
@@ -47,7 +36,7 @@ type announcer struct {
 }
 
 func newAnnouncer(db *pgxpool.Pool, schema string, log *slog.Logger) *announcer {
-	return &announcer{driver: riverpgxv5.New(db), schema: schema, log: log, waiting: make(map[string]struct{})}
+	return &announcer{db: db, schema: schema, log: log, waiting: make(map[string]struct{})}
 }
 
 func (a *announcer) announce(queue string) {
@@ -76,25 +65,11 @@ func (a *announcer) run() {
 	}
 }
 
-// send does not let the transaction wait for the disk, because it holds the lock
-// that all commits with a notification share.
-func (a *announcer) send(queues []string) (err error) {
+func (a *announcer) send(queues []string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), announceTimeout)
 	defer cancel()
-	tx, err := a.driver.GetExecutor().Begin(ctx)
-	if err != nil {
-		return fmt.Errorf("begin: %w", err)
+	if _, err := a.db.Exec(ctx, announcement, a.schema, queues); err != nil {
+		return fmt.Errorf("announce River jobs: %w", err)
 	}
-	defer func() {
-		if err != nil {
-			_ = tx.Rollback(ctx)
-		}
-	}()
-	if err := tx.Exec(ctx, "SET LOCAL synchronous_commit = off"); err != nil {
-		return fmt.Errorf("set synchronous_commit: %w", err)
-	}
-	if err := announce(ctx, tx, a.schema, queues); err != nil {
-		return err
-	}
-	return tx.Commit(ctx)
+	return nil
 }

@@ -61,16 +61,16 @@ const (
 	// retention is how long River keeps the rows of ended jobs; the story of a task is
 	// in the audit trail.
 	retention = 10 * time.Minute
-	// never is longer than any process lives.
-	never = 100 * 365 * 24 * time.Hour
+	// maxAttempts: retries are turns of ours.
+	maxAttempts = 1
 )
 
-// config returns what inserting and working clients have in common.
+// config returns what a client has whatever its pools are.
 func config(schema string, log *slog.Logger) *river.Config {
 	return &river.Config{
 		Schema:            schema,
 		Logger:            slog.New(atLeast{log.With("component", "river").Handler(), slog.LevelWarn}),
-		MaxAttempts:       1,
+		MaxAttempts:       maxAttempts,
 		JobTimeout:        -1,
 		FetchCooldown:     fetchCooldown,
 		FetchPollInterval: fetchPoll,

@@ -121,7 +121,7 @@ func TestTasksOfABatchThatFailsAreReadAlone(t *testing.T) {
 		}
 		return live, nil
 	}
-	c := &carrier{worker: &Worker{reader: newReader(poisoned)}}
+	c := &riverWorker{worker: &Worker{reader: newReader(poisoned)}}
 	ctx, stop := context.WithCancel(t.Context())
 	faulty := make(chan error, 1)
 	go func() {

@@ -79,7 +79,7 @@ func (w *Worker) newClient(id domain.WorkerID) (*river.Client[pgx.Tx], error) {
 		conf.Queues[QueueName(pool)] = river.QueueConfig{MaxWorkers: concurrency}
 	}
 	conf.Workers = river.NewWorkers()
-	if err := river.AddWorkerSafely(conf.Workers, &carrier{worker: w}); err != nil {
+	if err := river.AddWorkerSafely(conf.Workers, &riverWorker{worker: w}); err != nil {
 		return nil, fmt.Errorf("register the River worker: %w", err)
 	}
 	client, err := river.NewClient(riverpgxv5.New(w.opts.DB), conf)
@@ -180,8 +180,8 @@ func (w *Worker) Drain(ctx context.Context) error {
 	return err
 }
 
-// carrier is River's view of a Worker.
-type carrier struct {
+// riverWorker is River's view of a Worker.
+type riverWorker struct {
 	river.WorkerDefaults[Args]
 
 	worker *Worker
@@ -189,22 +189,22 @@ type carrier struct {
 
 // Timeout implements river.Worker: none, because it would count from the fetch and
 // end in a retry of River's.
-func (*carrier) Timeout(*river.Job[Args]) time.Duration { return -1 }
+func (*riverWorker) Timeout(*river.Job[Args]) time.Duration { return -1 }
 
 // Work implements river.Worker. Whatever becomes of the attempt is reported through
-// a turn, which finalises the River job as well; an error only says that there was
+// a turn, which deletes the River job as well; an error only says that there was
 // no report.
-func (c *carrier) Work(ctx context.Context, job *river.Job[Args]) error {
+func (r *riverWorker) Work(ctx context.Context, job *river.Job[Args]) error {
 	ref := job.Args.ref()
-	log := c.worker.opts.Log.With("pool", ref.PoolID, "job", ref.JobID, "attempt", ref.Attempt, "river_job", job.ID)
+	log := r.worker.opts.Log.With("pool", ref.PoolID, "job", ref.JobID, "attempt", ref.Attempt, "river_job", job.ID)
 	// Registered before it is read: a cancellation either is in the row already, or
 	// reaches the registered attempt.
-	attempt, ok := c.worker.opts.Runner.Begin(ref)
+	attempt, ok := r.worker.opts.Runner.Begin(ref)
 	if !ok {
 		log.ErrorContext(ctx, "two River jobs carry the same attempt; the second is dropped")
 		return nil
 	}
-	task, err := c.load(attempt.Context(), ref, log) //nolint:contextcheck // the attempt ends by its own context, not by River's
+	task, err := r.load(attempt.Context(), ref, log) //nolint:contextcheck // the attempt ends by its own context, not by River's
 	switch {
 	case errors.Is(err, store.ErrNotFound):
 		attempt.Forget()
@@ -223,13 +223,13 @@ func (c *carrier) Work(ctx context.Context, job *river.Job[Args]) error {
 //
 // The first time it is read together with others, so any of them may be to blame for
 // an error; from then on alone.
-func (c *carrier) load(ctx context.Context, ref domain.Ref, log *slog.Logger) (domain.Task, error) {
+func (r *riverWorker) load(ctx context.Context, ref domain.Ref, log *slog.Logger) (domain.Task, error) {
 	wait := newBackOff()
-	read := c.worker.reader.together
+	read := r.worker.reader.together
 	for {
 		last := ctx.Err() != nil
 		if last {
-			read = c.worker.reader.alone
+			read = r.worker.reader.alone
 		}
 		task, err := read(ref)
 		if err == nil || errors.Is(err, store.ErrNotFound) {
@@ -239,7 +239,7 @@ func (c *carrier) load(ctx context.Context, ref domain.Ref, log *slog.Logger) (d
 			return task, fmt.Errorf("read the task of attempt %d of job %d of pool %s: %w", ref.Attempt, ref.JobID, ref.PoolID, err)
 		}
 		log.WarnContext(ctx, "the task of a River job cannot be read; trying again", "error", err)
-		read = c.worker.reader.alone
+		read = r.worker.reader.alone
 		select {
 		case <-time.After(wait.NextBackOff()):
 		case <-ctx.Done():

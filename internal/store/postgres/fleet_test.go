@@ -3,10 +3,11 @@ package postgres_test
 import (
 	"context"
 	"errors"
+	"fmt"
+	"sync/atomic"
 	"testing"
 	"time"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
 	"github.com/parkinglot/parkinglot/internal/dbtest"
@@ -131,26 +132,32 @@ func TestHeartbeatsDoNotQueueBehindTurns(t *testing.T) {
 	require.NoError(t, <-done)
 }
 
-// riverInserter stands in for the River runtime's: it writes River's table as River does.
-type riverInserter struct{ err error }
+// riverCarrier stands in for the River runtime's.
+type riverCarrier struct {
+	missing   int // so many jobs are not told
+	err       error
+	committed *atomic.Int64
+}
 
-func (r riverInserter) InsertJobs(ctx context.Context, tx pgx.Tx, tasks []domain.Task) ([]int64, error) {
-	ids := make([]int64, 0, len(tasks))
-	for range tasks {
-		var id int64
-		err := tx.QueryRow(ctx, `INSERT INTO river_job (kind, max_attempts, queue, args) VALUES ('parkinglot_task', 1, 'p', '{}') RETURNING id`).Scan(&id)
-		if err != nil {
-			return nil, err
-		}
-		ids = append(ids, id)
+func (r riverCarrier) Jobs(_ domain.PoolID, tasks []domain.Task) (postgres.RiverJobs, error) {
+	jobs := postgres.RiverJobs{Kind: "parkinglot_task", Queue: "p", MaxAttempts: 1}
+	for range tasks[r.missing:] {
+		jobs.Args, jobs.Priorities = append(jobs.Args, "{}"), append(jobs.Priorities, 1)
 	}
-	return ids, r.err
+	return jobs, r.err
+}
+
+func (r riverCarrier) JobsCommitted(domain.PoolID) {
+	if r.committed != nil {
+		r.committed.Add(1)
+	}
 }
 
 func TestWorkerPoolsCarryRiverJobs(t *testing.T) {
 	t.Parallel()
 	worker := func(p *domain.Pool) { p.Runtime, p.MaxUnits = domain.RuntimeWorker, 4 }
-	b := setup(t, postgres.Options{Inserter: riverInserter{}}, worker)
+	var committed atomic.Int64
+	b := setup(t, postgres.Options{Carrier: riverCarrier{committed: &committed}}, worker)
 	d := b.turn(t, plan.Requests{Submits: tasks("a", 6)})
 	require.Len(t, d.Started, 4)
 	for _, task := range d.Started {
@@ -181,23 +188,49 @@ func TestWorkerPoolsCarryRiverJobs(t *testing.T) {
 	// Ended from the queue's side: the River jobs end with it, fetched or not.
 	d = b.turn(t, plan.Requests{Settles: settled(d.Started[:1]), Forces: []plan.Force{{TaskID: "a-3", Status: domain.StatusFailed, Actor: "op"}}})
 	require.Len(t, d.Started, 2)
-	require.EqualValues(t, 1, b.value(t, "SELECT count(*) FROM river_job WHERE state = 'completed' AND finalized_at IS NOT NULL"))
-	require.EqualValues(t, 1, b.value(t, "SELECT count(*) FROM river_job WHERE state = 'cancelled' AND finalized_at IS NOT NULL"))
+	require.EqualValues(t, 3, b.value(t, "SELECT count(*) FROM river_job"))
+	require.EqualValues(t, 3, b.value(t, `SELECT count(*) FROM river_job AS r JOIN pl_live_jobs AS j ON j.river_job_id = r.id
+		WHERE j.task_id IN ('a-1', 'a-4', 'a-5')`))
+	require.EqualValues(t, 2, committed.Load())
 	b.agrees(t)
 }
 
-// An inserter that fails takes the whole turn with it; so does a missing one.
+// Who cannot say what the River jobs are takes the whole turn with it.
 func TestNoRiverJobsNoTurn(t *testing.T) {
 	t.Parallel()
 	worker := func(p *domain.Pool) { p.Runtime = domain.RuntimeWorker }
-	broken := errors.New("broken")
-	b := setup(t, postgres.Options{Inserter: riverInserter{err: broken}}, worker)
-	_, err := b.Turn(t.Context(), spec(plan.Requests{Submits: tasks("a", 2)}))
-	require.ErrorIs(t, err, broken)
-	require.Zero(t, b.value(t, "SELECT (SELECT count(*) FROM river_job) + (SELECT count(*) FROM pl_queue_jobs)"))
+	b := setup(t, postgres.Options{}, worker)
+	for message, carrier := range map[string]postgres.Carrier{
+		"broken":                        riverCarrier{err: errors.New("broken")},
+		"1 River jobs for 2 tasks":      riverCarrier{missing: 1},
+		"nothing that makes River jobs": nil,
+	} {
+		_, err := open(t, b.db, postgres.Options{Carrier: carrier}).Turn(t.Context(), spec(plan.Requests{Submits: tasks("a", 2)}))
+		require.ErrorContains(t, err, message)
+		require.Zero(t, b.value(t, "SELECT (SELECT count(*) FROM river_job) + (SELECT count(*) FROM pl_queue_jobs)"))
+	}
+	b.agrees(t)
+}
 
-	_, err = open(t, b.db, postgres.Options{}).Turn(t.Context(), spec(plan.Requests{Submits: tasks("a", 2)}))
-	require.ErrorContains(t, err, "nothing that inserts River jobs")
+// Ids are reserved by the thousand; a turn that needs more than are left gets a new block.
+func TestIDsOfRiverJobsAreReserved(t *testing.T) {
+	t.Parallel()
+	const most = 1500
+	worker := func(p *domain.Pool) { p.Runtime, p.MaxUnits = domain.RuntimeWorker, 4*most }
+	b := setup(t, postgres.Options{Carrier: riverCarrier{}}, worker)
+	seen, last := map[int64]bool{}, int64(0)
+	for i := range 4 {
+		d := b.turn(t, plan.Requests{Submits: tasks(fmt.Sprintf("t%d", i), most)})
+		require.Len(t, d.Started, most)
+		for _, task := range d.Started {
+			require.Greater(t, task.RiverJobID, last)
+			last = task.RiverJobID
+			seen[last] = true
+		}
+	}
+	require.Len(t, seen, 4*most)
+	require.EqualValues(t, 4*most, b.value(t, `SELECT count(*) FROM pl_queue_jobs AS j JOIN river_job AS r ON r.id = j.river_job_id`))
+	require.Less(t, b.value(t, "SELECT last_value FROM river_job_id_seq"), int64(4*4096))
 	b.agrees(t)
 }
 

@@ -30,18 +30,6 @@ const (
 	tripTimeout     = 10 * time.Second
 )
 
-// JobInserter inserts the River jobs that carry started tasks to workers, in the
-// turn's own transaction, and returns their ids in the order of tasks.
-type JobInserter interface {
-	InsertJobs(ctx context.Context, tx pgx.Tx, tasks []domain.Task) (riverJobIDs []int64, err error)
-}
-
-// JobAnnouncer is a JobInserter that announces its jobs itself, after the commit.
-type JobAnnouncer interface {
-	// JobsCommitted is called after every turn that inserted jobs. It must not block.
-	JobsCommitted(pool domain.PoolID)
-}
-
 // Options say where the store is and how to use it.
 type Options struct {
 	URL    string // a DSN
@@ -49,9 +37,9 @@ type Options struct {
 	// Pooled: URL leads to a transaction pooler. LISTEN needs a session: it goes to
 	// DirectURL, or is left out, and hints of others are seen at the safety poll.
 	Pooled    bool
-	DirectURL string      // empty: URL, unless that is pooled
-	Inserter  JobInserter // needed by turns of worker pools
-	MaxConns  int32       // of turns and reads; heartbeats and Listen have one each besides. 0: 10
+	DirectURL string  // empty: URL, unless that is pooled
+	Carrier   Carrier // needed by turns of worker pools
+	MaxConns  int32   // of turns and reads; heartbeats and Listen have one each besides. 0: 10
 	// Now replaces the database's clock in tests; nil: the database's.
 	Now func() time.Time
 	Log *slog.Logger // nil: none
@@ -73,6 +61,7 @@ type Store struct {
 	memory  memory
 
 	summaries summaries
+	riverIDs  riverIDs
 }
 
 var (
@@ -196,10 +185,6 @@ func (s *Store) Connections() *pgxpool.Pool { return s.pool }
 
 // Schema is where the tables are, River's too.
 func (s *Store) Schema() string { return s.schema }
-
-// SetInserter gives the store what inserts River jobs, when that needs the opened
-// store to be made. Call it before the first turn.
-func (s *Store) SetInserter(inserter JobInserter) { s.opts.Inserter = inserter }
 
 // clock is the injected now as a parameter; not valid: the database's clock.
 func (s *Store) clock() pgtype.Timestamptz {

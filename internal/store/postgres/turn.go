@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/parkinglot/parkinglot/internal/domain"
@@ -76,11 +74,12 @@ func (s *Store) Turn(ctx context.Context, spec store.TurnSpec) (plan.Decisions, 
 	}
 	// From here the caller's context ending would only leave an unknown commit.
 	ctx = context.WithoutCancel(ctx)
-	if err := t.insertRiverJobs(ctx, &pool, &d); err != nil {
+	jobs, err := t.carry(ctx, &pool, &d)
+	if err != nil {
 		t.rollback(ctx)
-		return d, t.failed(what+": insert River jobs", err)
+		return d, t.failed(what+": make River jobs", err)
 	}
-	if err := t.write(ctx, &pool, &d, heads.after(&d)); err != nil {
+	if err := t.write(ctx, &pool, &d, heads.after(&d), jobs); err != nil {
 		unknown := t.rollback(ctx)
 		if unknown && !hasCode(err, codeIdleInTx) { // that one came before anything was sent
 			return d, fmt.Errorf("postgres: %s: %w: %w", what, store.ErrCommitUnknown, err)
@@ -91,7 +90,9 @@ func (s *Store) Turn(ctx context.Context, spec store.TurnSpec) (plan.Decisions, 
 		return d, t.failed(what+": write", err)
 	}
 	s.memory.keep(spec.Pool, t.recalled.next(&snap, &d))
-	t.announceRiverJobs(&pool, &d)
+	if jobs != nil {
+		t.opts.Carrier.JobsCommitted(pool.PoolID)
+	}
 	return d, nil
 }
 
@@ -201,53 +202,6 @@ func (t *turn) makeRoom(ctx context.Context, what string, now time.Time, cause e
 	return fmt.Errorf("postgres: %s: %w: %w", what, store.ErrGuard, cause)
 }
 
-// insertRiverJobs has the jobs of what a worker pool starts inserted, and notes
-// their ids on the rows to be written.
-func (t *turn) insertRiverJobs(ctx context.Context, pool *domain.Pool, d *plan.Decisions) error {
-	if pool.Runtime != domain.RuntimeWorker || len(d.Started) == 0 {
-		return nil
-	}
-	if t.opts.Inserter == nil {
-		return errors.New("the pool's runtime is worker, and this process has nothing that inserts River jobs")
-	}
-	ctx, cancel := context.WithTimeout(ctx, tripTimeout)
-	defer cancel()
-	ids, err := t.opts.Inserter.InsertJobs(ctx, openTx{conn: t.conn.Conn()}, d.Started)
-	if err != nil {
-		return err
-	}
-	if len(ids) != len(d.Started) {
-		return fmt.Errorf("%d River jobs inserted for %d tasks", len(ids), len(d.Started))
-	}
-	byJob := make(map[domain.JobID]int64, len(ids))
-	for i := range d.Started {
-		d.Started[i].RiverJobID = ids[i]
-		byJob[d.Started[i].JobID] = ids[i]
-	}
-	for i := range d.Inserted {
-		if id, ok := byJob[d.Inserted[i].JobID]; ok {
-			d.Inserted[i].RiverJobID = id
-		}
-	}
-	for i := range d.Changed {
-		if id, ok := byJob[d.Changed[i].Task.JobID]; ok {
-			d.Changed[i].Task.RiverJobID = id
-		}
-	}
-	return nil
-}
-
-// announceRiverJobs tells the inserter that its jobs are there to be fetched, if it
-// wants to know.
-func (t *turn) announceRiverJobs(pool *domain.Pool, d *plan.Decisions) {
-	if pool.Runtime != domain.RuntimeWorker || len(d.Started) == 0 {
-		return
-	}
-	if announcer, wants := t.opts.Inserter.(JobAnnouncer); wants {
-		announcer.JobsCommitted(pool.PoolID)
-	}
-}
-
 // TurnCommitted implements store.Turns. It waits for the pool's lock first: as long
 // as the turn in question is still open on the server, its outcome is too.
 func (s *Store) TurnCommitted(ctx context.Context, pool domain.PoolID, turnNo int64, turnID string) (bool, error) {
@@ -286,58 +240,3 @@ func milliseconds(d time.Duration) string { return fmt.Sprintf("%dms", d.Millise
 
 // unavailable marks err as store.ErrUnavailable, whatever it is.
 func unavailable(err error) error { return fmt.Errorf("%w: %w", store.ErrUnavailable, err) }
-
-// openTx lets an inserter write in the turn's transaction, which is open on the
-// connection. It can neither end it nor nest another in it: the turn owns it.
-type openTx struct{ conn *pgx.Conn }
-
-var (
-	_ pgx.Tx = openTx{}
-
-	errNotYours = errors.New("the transaction belongs to the turn")
-)
-
-// Begin always fails.
-func (openTx) Begin(context.Context) (pgx.Tx, error) { return nil, errNotYours }
-
-// Commit always fails.
-func (openTx) Commit(context.Context) error { return errNotYours }
-
-// Rollback always fails.
-func (openTx) Rollback(context.Context) error { return errNotYours }
-
-// LargeObjects is not for turns.
-func (openTx) LargeObjects() pgx.LargeObjects { return pgx.LargeObjects{} }
-
-// Conn returns the connection.
-func (o openTx) Conn() *pgx.Conn { return o.conn }
-
-// Exec implements pgx.Tx.
-func (o openTx) Exec(ctx context.Context, sql string, args ...any) (pgconn.CommandTag, error) {
-	return o.conn.Exec(ctx, sql, args...)
-}
-
-// Query implements pgx.Tx.
-func (o openTx) Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error) {
-	return o.conn.Query(ctx, sql, args...)
-}
-
-// QueryRow implements pgx.Tx.
-func (o openTx) QueryRow(ctx context.Context, sql string, args ...any) pgx.Row {
-	return o.conn.QueryRow(ctx, sql, args...)
-}
-
-// SendBatch implements pgx.Tx.
-func (o openTx) SendBatch(ctx context.Context, b *pgx.Batch) pgx.BatchResults {
-	return o.conn.SendBatch(ctx, b)
-}
-
-// CopyFrom implements pgx.Tx.
-func (o openTx) CopyFrom(ctx context.Context, table pgx.Identifier, columns []string, rows pgx.CopyFromSource) (int64, error) {
-	return o.conn.CopyFrom(ctx, table, columns, rows)
-}
-
-// Prepare implements pgx.Tx.
-func (o openTx) Prepare(ctx context.Context, name, sql string) (*pgconn.StatementDescription, error) {
-	return o.conn.Prepare(ctx, name, sql)
-}

@@ -15,11 +15,12 @@ import (
 // write sends all decisions and the COMMIT in one round trip, in the lock order
 // pool, tenant, task. A guard that raises keeps the COMMIT behind it from being
 // executed.
-func (t *turn) write(ctx context.Context, pool *domain.Pool, d *plan.Decisions, heads [domain.PriorityClasses]int64) error {
+func (t *turn) write(ctx context.Context, pool *domain.Pool, d *plan.Decisions, heads [domain.PriorityClasses]int64, jobs *dbsqlc.InsertRiverJobsParams) error {
 	w, err := prepareWrites(pool, d)
 	if err != nil {
 		return err
 	}
+	w.carried = jobs
 	wait := tripTimeout
 	if len(d.Relane) > 0 {
 		wait += relaneTimeout
@@ -53,7 +54,8 @@ type writes struct {
 	inserted *dbsqlc.InsertJobsParams
 	changed  *dbsqlc.UpdateJobsParams
 	live     *live
-	river    []int64
+	carried  *dbsqlc.InsertRiverJobsParams
+	arrived  []int64 // River jobs that have done their work
 	events   *eventWrites
 	messages *dbsqlc.InsertMessagesParams
 	outbox   *dbsqlc.InsertOutboxParams
@@ -62,7 +64,7 @@ type writes struct {
 
 func prepareWrites(pool *domain.Pool, d *plan.Decisions) (*writes, error) {
 	w := &writes{
-		live: liveOf(pool.PoolID, d), river: d.RiverDone, events: recordEvents(d.Events), leases: prepareLeases(pool.PoolID, d),
+		live: liveOf(pool.PoolID, d), arrived: d.RiverDone, events: recordEvents(d.Events), leases: prepareLeases(pool.PoolID, d),
 	}
 	var err error
 	if d.Pool != nil {
@@ -137,8 +139,13 @@ func (w *writes) changeTasks(ctx context.Context, p pipe) error {
 	if err := w.live.write(ctx, p); err != nil {
 		return err
 	}
-	if len(w.river) > 0 {
-		return p.FinishRiverJobs(ctx, w.river)
+	if w.carried != nil {
+		if err := p.InsertRiverJobs(ctx, *w.carried); err != nil {
+			return err
+		}
+	}
+	if len(w.arrived) > 0 {
+		return p.DeleteRiverJobs(ctx, w.arrived)
 	}
 	return nil
 }

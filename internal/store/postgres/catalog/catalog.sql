@@ -6,11 +6,21 @@ CREATE TYPE river_job_state AS ENUM (
     'available', 'cancelled', 'completed', 'discarded', 'pending', 'retryable', 'running', 'scheduled'
 );
 
+CREATE SEQUENCE river_job_id_seq;
 CREATE TABLE river_job (
     id           bigint PRIMARY KEY,
     state        river_job_state NOT NULL,
+    max_attempts smallint NOT NULL,
+    created_at   timestamptz NOT NULL,
     finalized_at timestamptz,
-    attempted_by text[]
+    scheduled_at timestamptz NOT NULL,
+    priority     smallint NOT NULL,
+    args         jsonb NOT NULL,
+    attempted_by text[],
+    kind         text NOT NULL,
+    metadata     jsonb NOT NULL,
+    queue        text NOT NULL,
+    tags         varchar(255)[] NOT NULL
 );
 
 -- Every table of Postgres has this column; sqlc does not know.

@@ -526,6 +526,15 @@ type PlWorker struct {
 type RiverJob struct {
 	ID          int64
 	State       RiverJobState
+	MaxAttempts int16
+	CreatedAt   pgtype.Timestamptz
 	FinalizedAt pgtype.Timestamptz
+	ScheduledAt pgtype.Timestamptz
+	Priority    int16
+	Args        []byte
 	AttemptedBy []string
+	Kind        string
+	Metadata    []byte
+	Queue       string
+	Tags        []string
 }

@@ -9,19 +9,67 @@ import (
 	"context"
 )
 
-const finishRiverJobs = `-- name: FinishRiverJobs :exec
-UPDATE river_job AS r SET
-    state = CASE WHEN r.state = 'running' THEN 'completed'::river_job_state ELSE 'cancelled'::river_job_state END,
-    finalized_at = clock_timestamp()
-FROM (SELECT unnest($1::bigint[]) AS id) AS d
-WHERE r.id = d.id AND r.finalized_at IS NULL
+const deleteRiverJobs = `-- name: DeleteRiverJobs :exec
+DELETE FROM river_job AS r
+USING (SELECT unnest($1::bigint[]) AS id) AS d
+WHERE r.id = d.id
 `
 
-// We write River's table here, and only here: whatever ends an attempt must end the
-// River job that carries it in the same transaction, or a worker could still
-// fetch it. River itself only completes jobs that it finds running, so its own
-// bookkeeping of a job that has ended here changes nothing.
-func (q *Queries) FinishRiverJobs(ctx context.Context, ids []int64) error {
-	_, err := q.db.Exec(ctx, finishRiverJobs, ids)
+// Whatever ends an attempt must end the River job that carries it in the same
+// transaction, or a worker could still fetch it. Deleting it writes to no index, and leaves
+// nothing for River to complete or to clean up: its own bookkeeping of a job that is gone
+// changes nothing.
+func (q *Queries) DeleteRiverJobs(ctx context.Context, ids []int64) error {
+	_, err := q.db.Exec(ctx, deleteRiverJobs, ids)
 	return err
+}
+
+const insertRiverJobs = `-- name: InsertRiverJobs :exec
+INSERT INTO river_job (id, args, created_at, kind, max_attempts, metadata, priority, queue, scheduled_at, state, tags)
+SELECT
+    r.id, r.args::jsonb, statement_timestamp(), $1::text, $2::smallint, '{}', r.priority, $3::text,
+    statement_timestamp(), 'available', '{}'
+FROM (
+    SELECT
+        unnest($4::bigint[]) AS id,
+        unnest($5::text[]) AS args,
+        unnest($6::smallint[]) AS priority
+) AS r
+`
+
+type InsertRiverJobsParams struct {
+	Kind        string
+	MaxAttempts int16
+	Queue       string
+	Ids         []int64
+	Args        []string
+	Priorities  []int16
+}
+
+// The rows that River's client would insert for the same arguments. They are due by the
+// database's clock, in the order in which the turns of a pool had its lock.
+func (q *Queries) InsertRiverJobs(ctx context.Context, arg InsertRiverJobsParams) error {
+	_, err := q.db.Exec(ctx, insertRiverJobs,
+		arg.Kind,
+		arg.MaxAttempts,
+		arg.Queue,
+		arg.Ids,
+		arg.Args,
+		arg.Priorities,
+	)
+	return err
+}
+
+const reserveRiverJobs = `-- name: ReserveRiverJobs :one
+SELECT array_agg(nextval('river_job_id_seq'::regclass))::bigint[] FROM generate_series(1, $1::integer)
+`
+
+// We write River's table here, and only here. These are ids for jobs of later turns: where
+// an id is known before its row is written, the row goes with the turn's other writes.
+// Those that are never used are gaps.
+func (q *Queries) ReserveRiverJobs(ctx context.Context, count int32) ([]int64, error) {
+	row := q.db.QueryRow(ctx, reserveRiverJobs, count)
+	var column_1 []int64
+	err := row.Scan(&column_1)
+	return column_1, err
 }

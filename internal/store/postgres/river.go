@@ -1,0 +1,116 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/parkinglot/parkinglot/internal/domain"
+	"github.com/parkinglot/parkinglot/internal/plan"
+	"github.com/parkinglot/parkinglot/internal/store/postgres/dbsqlc"
+)
+
+// Carrier says what River jobs carry started tasks to workers, and announces them. Its
+// methods must not block, and are called from several turns at once.
+type Carrier interface {
+	// Jobs returns the River jobs of tasks of one pool, in the order of the tasks.
+	Jobs(pool domain.PoolID, tasks []domain.Task) (RiverJobs, error)
+	// JobsCommitted is called after every turn that has inserted jobs.
+	JobsCommitted(pool domain.PoolID)
+}
+
+// RiverJobs are River jobs of one queue, available at once, without tags and metadata.
+type RiverJobs struct {
+	Kind        string
+	Queue       string
+	MaxAttempts int16
+	Args        []string // JSON
+	Priorities  []int16
+}
+
+// riverBlock is how many ids of River jobs are reserved at once: one statement for as
+// many tasks.
+const riverBlock = 4096
+
+// riverIDs are the ids that this process has reserved. A turn that is rolled back leaves a
+// gap, as every sequence does.
+type riverIDs struct {
+	mu   sync.Mutex
+	free []int64
+}
+
+// take returns n ids, in ascending order. Those that are missing are reserved on db.
+func (r *riverIDs) take(ctx context.Context, db dbsqlc.DBTX, n int) ([]int64, error) {
+	if ids := r.cut(n); ids != nil {
+		return ids, nil
+	}
+	// Not under the lock: turns of other pools do not wait for this one's connection.
+	block, err := dbsqlc.New(db).ReserveRiverJobs(ctx, int32(n+riverBlock))
+	if err != nil {
+		return nil, fmt.Errorf("reserve ids of River jobs: %w", err)
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.free = block[n:] // what was left is a gap: ids of one turn ascend
+	return block[:n:n], nil
+}
+
+func (r *riverIDs) cut(n int) []int64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if n > len(r.free) {
+		return nil
+	}
+	ids := r.free[:n:n]
+	r.free = r.free[n:]
+	return ids
+}
+
+// carry gives what a worker pool starts the ids of its River jobs, and returns the jobs
+// to insert with the turn's writes; nil: none.
+func (t *turn) carry(ctx context.Context, pool *domain.Pool, d *plan.Decisions) (*dbsqlc.InsertRiverJobsParams, error) {
+	if pool.Runtime != domain.RuntimeWorker || len(d.Started) == 0 {
+		return nil, nil
+	}
+	if t.opts.Carrier == nil {
+		return nil, errors.New("the pool's runtime is worker, and this process has nothing that makes River jobs")
+	}
+	jobs, err := t.opts.Carrier.Jobs(pool.PoolID, d.Started)
+	if err != nil {
+		return nil, err
+	}
+	if len(jobs.Args) != len(d.Started) || len(jobs.Priorities) != len(d.Started) {
+		return nil, fmt.Errorf("%d River jobs for %d tasks", len(jobs.Args), len(d.Started))
+	}
+	ctx, cancel := context.WithTimeout(ctx, tripTimeout)
+	defer cancel()
+	ids, err := t.riverIDs.take(ctx, t.conn, len(d.Started))
+	if err != nil {
+		return nil, err
+	}
+	noteJobs(d, ids)
+	return &dbsqlc.InsertRiverJobsParams{
+		Kind: jobs.Kind, MaxAttempts: jobs.MaxAttempts, Queue: jobs.Queue, Ids: ids, Args: jobs.Args, Priorities: jobs.Priorities,
+	}, nil
+}
+
+// noteJobs notes the ids of the River jobs on the started tasks and on the rows to be
+// written.
+func noteJobs(d *plan.Decisions, ids []int64) {
+	byJob := make(map[domain.JobID]int64, len(ids))
+	for i := range d.Started {
+		d.Started[i].RiverJobID = ids[i]
+		byJob[d.Started[i].JobID] = ids[i]
+	}
+	for i := range d.Inserted {
+		if id, ok := byJob[d.Inserted[i].JobID]; ok {
+			d.Inserted[i].RiverJobID = id
+		}
+	}
+	for i := range d.Changed {
+		if id, ok := byJob[d.Changed[i].Task.JobID]; ok {
+			d.Changed[i].Task.RiverJobID = id
+		}
+	}
+}
