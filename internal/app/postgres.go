@@ -21,13 +21,13 @@ import (
 const (
 	connectTimeout = 5 * time.Second
 	migrateTimeout = 5 * time.Minute
-	sideConns      = 6 // migrations at start; River's fetches and its LISTEN later
+	sideConns      = 6 // migrations at start; afterwards River's fetches and its LISTEN
 )
 
 // postgresBackend is the store and what stands beside it.
 type postgresBackend struct {
 	store *postgres.Store
-	side  *pgxpool.Pool // of the migrations and of River's worker, past the pooler if there is a way
+	side  *pgxpool.Pool // of River's worker, past the pooler if there is a way
 	// pollOnly: side has no sessions, so River cannot listen.
 	pollOnly bool
 }
@@ -41,14 +41,15 @@ func openPostgres(ctx context.Context, database config.Database, mayMigrate bool
 			b.close()
 		}
 	}()
-	if b.side, err = connect(ctx, database); err != nil {
+	b.pollOnly = isPooled(database)
+	if err := prepareSchema(ctx, database, mayMigrate, log); err != nil {
 		return nil, err
 	}
-	b.pollOnly = isPooled(database)
-	if mayMigrate && b.pollOnly {
-		return nil, errNoSession
+	narrow := riverrt.NarrowPlans
+	if b.pollOnly {
+		narrow = nil // a pooler takes no settings along, and plans are made anew each time
 	}
-	if err := checkSchema(ctx, b.side, database.Schema, mayMigrate, log); err != nil {
+	if b.side, err = connect(ctx, database, narrow); err != nil {
 		return nil, err
 	}
 	b.store, err = postgres.Open(ctx, postgres.Options{
@@ -59,6 +60,18 @@ func openPostgres(ctx context.Context, database config.Database, mayMigrate bool
 		return nil, fmt.Errorf("postgres: %w", err)
 	}
 	return b, nil
+}
+
+func prepareSchema(ctx context.Context, database config.Database, mayMigrate bool, log *slog.Logger) error {
+	pool, err := connect(ctx, database, nil)
+	if err != nil {
+		return err
+	}
+	defer pool.Close()
+	if mayMigrate && isPooled(database) {
+		return errNoSession
+	}
+	return checkSchema(ctx, pool, database.Schema, mayMigrate, log)
 }
 
 func (b *postgresBackend) close() {
@@ -74,8 +87,8 @@ var errNoSession = errors.New("migrations cannot go through a transaction pooler
 func isPooled(database config.Database) bool { return database.Pooled() && database.DirectURL == "" }
 
 // connect opens a small pool that works in the schema, past the pooler if there is a
-// way, and asks the server for an answer.
-func connect(ctx context.Context, database config.Database) (*pgxpool.Pool, error) {
+// way, with what settings adds (nil: nothing), and asks the server for an answer.
+func connect(ctx context.Context, database config.Database, settings func(*pgxpool.Config)) (*pgxpool.Pool, error) {
 	dsn := cmp.Or(database.DirectURL, database.URL)
 	conf, err := pgxpool.ParseConfig(dsn)
 	if err != nil {
@@ -85,6 +98,9 @@ func connect(ctx context.Context, database config.Database) (*pgxpool.Pool, erro
 	postgres.UseSchema(conf.ConnConfig, dsn, database.Schema, isPooled(database))
 	conf.ConnConfig.RuntimeParams["application_name"] = "parkinglot"
 	conf.ConnConfig.ConnectTimeout = connectTimeout
+	if settings != nil {
+		settings(conf)
+	}
 	pool, err := pgxpool.NewWithConfig(ctx, conf)
 	if err != nil {
 		return nil, fmt.Errorf("postgres: %w", err)
@@ -165,7 +181,7 @@ func Migrate(ctx context.Context, cfg *config.Config, work func(context.Context,
 	if isPooled(cfg.Database) {
 		return errNoSession
 	}
-	pool, err := connect(ctx, cfg.Database)
+	pool, err := connect(ctx, cfg.Database, nil)
 	if err != nil {
 		return err
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/parkinglot/parkinglot/internal/domain"
@@ -95,13 +96,15 @@ func (r *Runner) observed(executor workers.Executor, task domain.Task) workers.E
 
 // settle reports until the report is taken or the Runner closes.
 func (r *Runner) settle(s plan.Settle) error {
-	log := r.opts.Log.With("pool", s.Ref.PoolID, "job", s.Ref.JobID, "attempt", s.Ref.Attempt, "verdict", s.Verdict)
+	log := func() *slog.Logger { // not made for nothing
+		return r.opts.Log.With("pool", s.Ref.PoolID, "job", s.Ref.JobID, "attempt", s.Ref.Attempt, "verdict", s.Verdict)
+	}
 	const between = 200 * time.Millisecond
 	for {
 		answer, err := r.opts.Settle(r.base, s)
 		if err == nil {
 			if answer.Err != nil {
-				log.Warn("the report of an attempt was refused", "error", answer.Err)
+				log().Warn("the report of an attempt was refused", "error", answer.Err)
 			}
 			return nil
 		}
@@ -111,10 +114,10 @@ func (r *Runner) settle(s plan.Settle) error {
 		if domain.CodeOf(err) != domain.CodeUnavailable {
 			// No other attempt of the report would do better. The row stays running until
 			// the scheduler finds that nobody runs it and settles it as lost.
-			log.Error("the report of an attempt failed; it will be settled as lost", "error", err)
+			log().Error("the report of an attempt failed; it will be settled as lost", "error", err)
 			return err
 		}
-		log.Warn("the report of an attempt could not be made; trying again", "error", err)
+		log().Warn("the report of an attempt could not be made; trying again", "error", err)
 		select {
 		case <-time.After(between):
 		case <-r.base.Done():

@@ -1,13 +1,12 @@
 // Package riverrt is the runtime that carries started tasks to worker processes
-// through River, on Postgres only: Inserter puts a River job into the transaction
-// of the turn that starts a task, Worker fetches jobs in any process of the fleet,
-// looks whether the attempt is still live, and hands it to the process's
-// attempts.Runner.
+// through River, on Postgres only: Carrier says what River job the turn that starts a
+// task inserts, Worker fetches jobs in any process of the fleet, looks whether the
+// attempt is still live, and hands it to the process's attempts.Runner.
 //
-// River is a carrier here and decides nothing. Its retries, timeouts and rescues
+// River carries here and decides nothing. Its retries, timeouts and rescues
 // are off (one attempt a job, timeout -1, which its rescuer leaves alone): timeouts
 // count in workers.Run, retries and losses are turns. The turn that ends an attempt
-// also finalises its River job. Config.ID is the worker's id, so that River's
+// deletes its River job. Config.ID is the worker's id, so that River's
 // attempted_by says who holds a task without a write of ours.
 //
 // Limits: River fetches one queue with one query at a time in each process, at

@@ -121,17 +121,18 @@ func TestTasksOfABatchThatFailsAreReadAlone(t *testing.T) {
 		}
 		return live, nil
 	}
+	silent := func() *slog.Logger { return slog.New(slog.DiscardHandler) }
 	c := &riverWorker{worker: &Worker{reader: newReader(poisoned)}}
 	ctx, stop := context.WithCancel(t.Context())
 	faulty := make(chan error, 1)
 	go func() {
-		_, err := c.load(ctx, domain.Ref{PoolID: "p", JobID: 0, Attempt: 1}, slog.New(slog.DiscardHandler))
+		_, err := c.load(ctx, domain.Ref{PoolID: "p", JobID: 0, Attempt: 1}, silent)
 		faulty <- err
 	}()
 	var wait sync.WaitGroup
 	for job := domain.JobID(1); job <= maxBatch; job++ {
 		wait.Go(func() {
-			task, err := c.load(ctx, domain.Ref{PoolID: "p", JobID: job, Attempt: 1}, slog.New(slog.DiscardHandler))
+			task, err := c.load(ctx, domain.Ref{PoolID: "p", JobID: job, Attempt: 1}, silent)
 			if err != nil || task.JobID != job {
 				t.Errorf("job %d: %v %v", job, task.JobID, err)
 			}

@@ -21,7 +21,8 @@ import (
 
 // WorkerOptions are what NewWorker needs.
 type WorkerOptions struct {
-	// DB is used by River to fetch and finish jobs, and for one LISTEN connection.
+	// DB is used by River to fetch and finish jobs, and for one LISTEN connection. Its
+	// sessions should have NarrowPlans.
 	DB     *pgxpool.Pool
 	Schema string // of River's tables; empty: the connections' search path
 	// ID is the worker's incarnation, at most 100 characters: what attempted_by says.
@@ -196,19 +197,21 @@ func (*riverWorker) Timeout(*river.Job[Args]) time.Duration { return -1 }
 // no report.
 func (r *riverWorker) Work(ctx context.Context, job *river.Job[Args]) error {
 	ref := job.Args.ref()
-	log := r.worker.opts.Log.With("pool", ref.PoolID, "job", ref.JobID, "attempt", ref.Attempt, "river_job", job.ID)
+	log := func() *slog.Logger { // not made for nothing
+		return r.worker.opts.Log.With("pool", ref.PoolID, "job", ref.JobID, "attempt", ref.Attempt, "river_job", job.ID)
+	}
 	// Registered before it is read: a cancellation either is in the row already, or
 	// reaches the registered attempt.
 	attempt, ok := r.worker.opts.Runner.Begin(ref)
 	if !ok {
-		log.ErrorContext(ctx, "two River jobs carry the same attempt; the second is dropped")
+		log().ErrorContext(ctx, "two River jobs carry the same attempt; the second is dropped")
 		return nil
 	}
 	task, err := r.load(attempt.Context(), ref, log) //nolint:contextcheck // the attempt ends by its own context, not by River's
 	switch {
 	case errors.Is(err, store.ErrNotFound):
 		attempt.Forget()
-		log.InfoContext(ctx, "the attempt had ended before its River job ran; nothing is executed")
+		log().InfoContext(ctx, "the attempt had ended before its River job ran; nothing is executed")
 		return nil
 	case err != nil:
 		attempt.Forget()
@@ -223,7 +226,7 @@ func (r *riverWorker) Work(ctx context.Context, job *river.Job[Args]) error {
 //
 // The first time it is read together with others, so any of them may be to blame for
 // an error; from then on alone.
-func (r *riverWorker) load(ctx context.Context, ref domain.Ref, log *slog.Logger) (domain.Task, error) {
+func (r *riverWorker) load(ctx context.Context, ref domain.Ref, log func() *slog.Logger) (domain.Task, error) {
 	wait := newBackOff()
 	read := r.worker.reader.together
 	for {
@@ -238,7 +241,7 @@ func (r *riverWorker) load(ctx context.Context, ref domain.Ref, log *slog.Logger
 		if last {
 			return task, fmt.Errorf("read the task of attempt %d of job %d of pool %s: %w", ref.Attempt, ref.JobID, ref.PoolID, err)
 		}
-		log.WarnContext(ctx, "the task of a River job cannot be read; trying again", "error", err)
+		log().WarnContext(ctx, "the task of a River job cannot be read; trying again", "error", err)
 		read = r.worker.reader.alone
 		select {
 		case <-time.After(wait.NextBackOff()):

@@ -4,7 +4,8 @@
 // A turn sends BEGIN, its settings, a try of the pool's advisory lock and every
 // read as one pipelined batch, decides, and sends every write with the COMMIT as
 // a second one. When the lock is taken it waits for it alone, gathers again and
-// reads again: four round trips. A worker pool's River jobs are inserted between.
+// reads again: four round trips. A worker pool's River jobs go with the writes; once in
+// some thousand of them their ids are reserved before.
 //
 // Locks are transaction-level and settings local, so that PgBouncer's transaction
 // mode works (Options.Pooled), given a role whose search_path is the schema. Listen
