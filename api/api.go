@@ -44,6 +44,8 @@ type server struct {
 	within  time.Duration // Options.SendTimeout
 	mux     *http.ServeMux
 	api     huma.API
+
+	submitExpress, batchExpress express
 }
 
 // New returns the handler of everything under contract. It is safe for concurrent
@@ -74,6 +76,7 @@ func assemble(service Service, options Options) *server {
 	s.api = humago.New(s.mux, configuration())
 	s.taskRoutes()
 	s.batchRoutes()
+	s.expressRoutes()
 	s.operatorRoutes()
 	s.whyRoutes()
 	s.leaseRoutes()
@@ -99,6 +102,7 @@ const (
 	tagSystem  = "system"
 
 	tasksPath = "/pools/{poolId}/tasks"
+	batchPath = tasksPath + ":batch"
 	mediaJSON = "application/json"
 )
 
@@ -155,14 +159,19 @@ func register[I, O any](s *server, op huma.Operation, handle func(context.Contex
 		if err == nil {
 			return output, nil
 		}
-		switch code := domain.CodeOf(err); code {
-		case domain.CodeInternal, domain.CodeUnavailable:
-			if ctx.Err() == nil {
-				requestOf(ctx).log.ErrorContext(ctx, "request failed",
-					slog.String("operation", op.OperationID), slog.Any("error", err))
-			}
-		default:
-		}
-		return nil, problemOf(ctx, err)
+		return nil, failed(ctx, op.OperationID, err)
 	})
+}
+
+// failed is how the error of an operation is told; what is ours is logged.
+func failed(ctx context.Context, operation string, err error) *ProblemDetails {
+	switch code := domain.CodeOf(err); code {
+	case domain.CodeInternal, domain.CodeUnavailable:
+		if ctx.Err() == nil {
+			requestOf(ctx).log().ErrorContext(ctx, "request failed",
+				slog.String("operation", operation), slog.Any("error", err))
+		}
+	default:
+	}
+	return problemOf(ctx, err)
 }

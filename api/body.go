@@ -6,11 +6,13 @@ import (
 	"io"
 	"mime"
 	"net"
+	"net/http"
 	"reflect"
 	"strings"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
 	"github.com/parkinglot/parkinglot/internal/domain"
 )
@@ -24,18 +26,24 @@ const (
 // reading is not used: it leaves a read deadline behind, which ends the request's
 // context while a handler waits, and lends a buffer that is used again afterwards.
 func readBody(ctx huma.Context, limit int64) ([]byte, *domain.Error) {
-	if kind := ctx.Header("Content-Type"); !isJSON(kind) {
+	r, w := humago.Unwrap(ctx)
+	return bodyOf(w, r, limit)
+}
+
+// bodyOf is readBody for those that do without Huma.
+func bodyOf(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, *domain.Error) {
+	if kind := r.Header.Get("Content-Type"); !isJSON(kind) {
 		return nil, domain.Errorf(domain.CodeUnsupported, "The content type %q is not taken: send %s.", kind, mediaJSON)
 	}
 	// Writers that know no deadline (tests) have nobody slow behind them.
-	_ = ctx.SetReadDeadline(time.Now().Add(bodyTimeout))
-	defer func() { _ = ctx.SetReadDeadline(time.Time{}) }()
+	_ = huma.SetReadDeadline(w, time.Now().Add(bodyTimeout))
+	defer func() { _ = huma.SetReadDeadline(w, time.Time{}) }()
 
-	reader := ctx.BodyReader()
-	if reader == nil {
-		reader = strings.NewReader("")
+	var reader io.Reader = strings.NewReader("")
+	if r.Body != nil {
+		reader = r.Body
 	}
-	raw, err := io.ReadAll(io.LimitReader(reader, limit+1))
+	raw, err := readAll(io.LimitReader(reader, limit+1), r.ContentLength)
 	if int64(len(raw)) > limit {
 		_, _ = io.CopyN(io.Discard, reader, drainBytes)
 		return nil, domain.Errorf(domain.CodeTooLarge, "The body has more than the %d bytes that are taken here.", limit)
@@ -52,10 +60,33 @@ func readBody(ctx huma.Context, limit int64) ([]byte, *domain.Error) {
 	return raw, nil
 }
 
+// readAll is io.ReadAll for a length that was announced, -1: none was. What comes is not
+// believed to be as long as that before it is there.
+func readAll(from io.Reader, announced int64) ([]byte, error) {
+	const believed = 64 << 10
+	if announced < 0 || announced > believed {
+		return io.ReadAll(from) //nolint:wrapcheck // worded by the caller
+	}
+	raw := make([]byte, 0, announced+1) // the end is found in what is left over
+	for {
+		n, err := from.Read(raw[len(raw):cap(raw)])
+		raw = raw[:len(raw)+n]
+		if err != nil {
+			if errors.Is(err, io.EOF) {
+				err = nil
+			}
+			return raw, err //nolint:wrapcheck // worded by the caller
+		}
+		if len(raw) == cap(raw) {
+			raw = append(raw, 0)[:len(raw)]
+		}
+	}
+}
+
 // isJSON accepts application/json and kinds made of it. No content type at all is
 // taken as JSON.
 func isJSON(contentType string) bool {
-	if contentType == "" {
+	if contentType == "" || contentType == mediaJSON {
 		return true
 	}
 	kind, params, err := mime.ParseMediaType(contentType)

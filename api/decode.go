@@ -46,7 +46,8 @@ func echo(raw []byte) any {
 	return json.RawMessage(raw)
 }
 
-// field is how one member of an object is read, and whether it has to be there.
+// field is how one member of an object is read, and whether it has to be there. Of
+// decoder.members it has no read.
 type field struct {
 	name     string
 	required bool
@@ -54,53 +55,61 @@ type field struct {
 }
 
 // object reads the members of an object. Unknown members and members that occur
-// twice are faults. A member that is null counts as absent.
+// twice are faults. A member that is null counts as absent. There are at most 64 fields.
 func (d *decoder) object(location string, raw []byte, fields ...field) {
+	d.members(location, raw, fields, func(i int, at string, value []byte) { fields[i].read(at, value) })
+}
+
+// members is object for a table of fields that outlives the call and has no functions:
+// those would be made anew for each object. read is told which field a value is of.
+func (d *decoder) members(location string, raw []byte, fields []field, read func(i int, at string, raw []byte)) {
 	s := scanner{in: raw}
 	if !s.take('{') {
 		d.faultf(location, echo(raw), "has to be an object")
 		return
 	}
-	seen := make(map[string]bool, len(fields))
-	present := make(map[string]bool, len(fields))
+	var seen, present uint64 // bits in the order of fields
 	for s.peek() == '"' {
-		name := unquote(s.text())
+		name := characters(s.text())
 		s.take(':')
 		value := s.skip()
 		s.take(',')
-		at := location + "." + name
-		known := find(fields, name)
+		i := find(fields, name)
+		if i < 0 {
+			d.faultf(location+"."+string(name), nil, "is not a field of this object; its fields are %s", names(fields))
+			continue
+		}
+		at, bit := location+"."+fields[i].name, uint64(1)<<i
 		switch {
-		case known == nil:
-			d.faultf(at, nil, "is not a field of this object; its fields are %s", names(fields))
-		case seen[name]:
+		case seen&bit != 0:
 			d.faultf(at, nil, "occurs more than once")
 		case string(value) != "null":
-			present[name] = true
-			known.read(at, value)
+			present |= bit
+			read(i, at, value)
 		}
-		seen[name] = true
+		seen |= bit
 	}
-	for _, f := range fields {
-		if f.required && !present[f.name] {
-			d.faultf(location+"."+f.name, nil, "is required")
+	for i := range fields {
+		if fields[i].required && present&(1<<i) == 0 {
+			d.faultf(location+"."+fields[i].name, nil, "is required")
 		}
 	}
 }
 
-func find(fields []field, name string) *field {
+// find returns the index of the field of that name, -1: there is none.
+func find(fields []field, name []byte) int {
 	for i := range fields {
-		if fields[i].name == name {
-			return &fields[i]
+		if fields[i].name == string(name) {
+			return i
 		}
 	}
-	return nil
+	return -1
 }
 
 func names(fields []field) string {
 	list := make([]string, len(fields))
-	for i, f := range fields {
-		list[i] = f.name
+	for i := range fields {
+		list[i] = fields[i].name
 	}
 	return strings.Join(list, ", ")
 }
@@ -145,9 +154,9 @@ func (d *decoder) name(location string, raw []byte, high int, marks string) stri
 
 // charset reports whether text has only letters and digits of ASCII, and marks.
 func charset(text, marks string) bool {
-	for _, r := range text {
-		switch {
-		case 'a' <= r && r <= 'z', 'A' <= r && r <= 'Z', '0' <= r && r <= '9', strings.ContainsRune(marks, r):
+	for i := range len(text) {
+		switch c := text[i]; {
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', strings.IndexByte(marks, c) >= 0:
 		default:
 			return false
 		}

@@ -2,12 +2,14 @@ package api
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"unicode/utf8"
 
 	"github.com/parkinglot/parkinglot/internal/domain"
@@ -28,7 +30,10 @@ func checkJSON(raw []byte) *domain.Error {
 	if !utf8.Valid(raw) {
 		return domain.Errorf(domain.CodeMalformed, "The body is not UTF-8, which JSON has to be.")
 	}
-	var whole json.RawMessage
+	if json.Valid(raw) {
+		return nil
+	}
+	var whole json.RawMessage // says what is wrong, for more than finding out that something is
 	err := json.Unmarshal(raw, &whole)
 	if err == nil {
 		return nil
@@ -49,9 +54,34 @@ func checkJSON(raw []byte) *domain.Error {
 // in any spelling, and nesting past maxDepth. With faults the canonical form is
 // incomplete.
 func canonicalise(raw []byte, location string) ([]byte, []domain.Fault) {
-	w := walker{scanner: scanner{in: raw}, out: make([]byte, 0, len(raw)), path: []string{location}}
+	w := walker{scanner: scanner{in: raw}, out: make([]byte, 0, len(raw)), place: location}
 	w.value(0)
 	return w.out, w.faults
+}
+
+// digest is the SHA-256 of the canonical form. It costs no memory.
+func digest(raw []byte, location string) ([sha256.Size]byte, []domain.Fault) {
+	w, _ := walkers.Get().(*walker)
+	defer w.giveBack()
+	w.scanner, w.place = scanner{in: raw}, location
+	w.value(0)
+	return sha256.Sum256(w.out), w.faults
+}
+
+// walkers are kept with their memory, unless they grew large.
+//
+//nolint:gochecknoglobals // nobody sees what is in it
+var walkers = sync.Pool{New: func() any { return new(walker) }}
+
+const keepWalker = 16 << 10 // bytes of a walker's out
+
+func (w *walker) giveBack() {
+	if cap(w.out) <= keepWalker {
+		clear(w.path[:cap(w.path)]) // they hold parts of the body
+		clear(w.members[:cap(w.members)])
+		*w = walker{out: w.out[:0], path: w.path[:0], members: w.members[:0], sorted: w.sorted[:0]}
+		walkers.Put(w)
+	}
 }
 
 // scanner walks over valid JSON; on anything else it stops early but never panics.
@@ -101,8 +131,12 @@ func (s *scanner) text() []byte {
 // scalar returns the raw number or literal that is next.
 func (s *scanner) scalar() []byte {
 	start := s.pos
-	for s.pos < len(s.in) && !strings.ContainsRune(",]} \t\r\n:", rune(s.in[s.pos])) {
-		s.pos++
+scan:
+	for ; s.pos < len(s.in); s.pos++ {
+		switch s.in[s.pos] {
+		case ',', ']', '}', ' ', '\t', '\r', '\n', ':':
+			break scan
+		}
 	}
 	if s.pos == start && s.pos < len(s.in) {
 		s.pos++
@@ -151,26 +185,52 @@ func unquote(raw []byte) string {
 	return text
 }
 
+// characters returns what raw, with its quotes, spells, as a part of raw where that does.
+// It is never nil.
+func characters(raw []byte) []byte {
+	if len(raw) >= 2 && bytes.IndexByte(raw, '\\') < 0 {
+		return raw[1 : len(raw)-1]
+	}
+	return append([]byte{}, unquote(raw)...)
+}
+
 // walker writes the canonical form and keeps track of where it is.
 type walker struct {
 	scanner
 
 	out    []byte
-	path   []string
+	place  string // of the whole
+	path   []step // from there to the value that is next
 	faults []domain.Fault
+
+	members []member // of the objects around that value, the innermost last
+	sorted  []byte   // members on their way to their places
+}
+
+// step leads to a value: the key of a member, or the index of an element.
+type step struct {
+	key   []byte // as text; nil: an element
+	index int
 }
 
 type member struct {
-	key      string
-	from, to int // in walker.out
+	key      []byte // as text
+	from, to int    // in walker.out
 }
 
 func (w *walker) faultf(format string, args ...any) {
-	if len(w.faults) < maxFaults {
-		w.faults = append(w.faults, domain.Fault{
-			Location: strings.Join(w.path, ""), Message: fmt.Sprintf(format, args...),
-		})
+	if len(w.faults) >= maxFaults {
+		return
 	}
+	location := []byte(w.place)
+	for _, s := range w.path {
+		if s.key == nil {
+			location = append(strconv.AppendInt(append(location, '['), int64(s.index), 10), ']')
+			continue
+		}
+		location = append(append(location, '.'), s.key...)
+	}
+	w.faults = append(w.faults, domain.Fault{Location: string(location), Message: fmt.Sprintf(format, args...)})
 }
 
 func (w *walker) value(depth int) {
@@ -201,7 +261,7 @@ func (w *walker) array(depth int) {
 			w.take(',')
 			w.out = append(w.out, ',')
 		}
-		w.path = append(w.path, "["+strconv.Itoa(i)+"]")
+		w.path = append(w.path, step{index: i})
 		w.value(depth)
 		w.path = w.path[:len(w.path)-1]
 	}
@@ -211,40 +271,40 @@ func (w *walker) array(depth int) {
 func (w *walker) object(depth int) {
 	w.pos++
 	w.out = append(w.out, '{')
-	start := len(w.out)
-	var members []member
+	start, first := len(w.out), len(w.members)
 	for w.peek() == '"' {
 		raw := w.text()
-		m := member{key: unquote(raw), from: len(w.out)}
-		w.path = append(w.path, "."+m.key)
+		m := member{key: characters(raw), from: len(w.out)}
+		w.path = append(w.path, step{key: m.key})
 		w.quote(raw)
 		w.take(':')
 		w.out = append(w.out, ':')
 		w.value(depth)
 		w.path = w.path[:len(w.path)-1]
 		m.to = len(w.out)
-		members = append(members, m)
+		w.members = append(w.members, m)
 		w.take(',')
 	}
 	if !w.take('}') && w.pos < len(w.in) {
 		w.pos = len(w.in)
 	}
-	w.sort(start, members)
+	w.sort(start, w.members[first:])
+	w.members = w.members[:first]
 	w.out = append(w.out, '}')
 }
 
 // sort rewrites the members that were appended since start in the order of their
 // keys, with commas between them.
 func (w *walker) sort(start int, members []member) {
-	written := bytes.Clone(w.out[start:])
-	slices.SortStableFunc(members, func(a, b member) int { return strings.Compare(a.key, b.key) })
-	w.out = w.out[:start]
+	slices.SortStableFunc(members, func(a, b member) int { return bytes.Compare(a.key, b.key) })
+	w.sorted = w.sorted[:0]
 	for i, m := range members {
 		if i > 0 {
-			w.out = append(w.out, ',')
+			w.sorted = append(w.sorted, ',')
 		}
-		w.out = append(w.out, written[m.from-start:m.to-start]...)
+		w.sorted = append(w.sorted, w.out[m.from:m.to]...)
 	}
+	w.out = append(w.out[:start], w.sorted...)
 }
 
 // quote appends a string in its shortest escaping.

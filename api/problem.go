@@ -205,7 +205,7 @@ func problemFor(ctx context.Context, status int, message string, errs []error) *
 		return problemOf(ctx, invalid(faults))
 	case code == domain.CodeInternal:
 		for _, err := range errs {
-			requestOf(ctx).log.ErrorContext(ctx, "request failed", slog.Any("error", err))
+			requestOf(ctx).log().ErrorContext(ctx, "request failed", slog.Any("error", err))
 		}
 	}
 	return problemOf(ctx, domain.Errorf(code, "%s", message))

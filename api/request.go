@@ -2,9 +2,9 @@ package api
 
 import (
 	"context"
-	"crypto/rand"
 	"log/slog"
 	"maps"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/url"
@@ -21,8 +21,11 @@ type request struct {
 	id          string
 	actor       string // who asked, for the audit trail
 	escapedPath string
-	log         *slog.Logger
+	base        *slog.Logger // of the server
 }
+
+// log is for what is said about the request beside its line in the access log.
+func (r *request) log() *slog.Logger { return r.base.With(slog.String(logRequestID, r.id)) }
 
 type requestKey struct{}
 
@@ -31,11 +34,12 @@ func requestOf(ctx context.Context) *request {
 	if r, ok := ctx.Value(requestKey{}).(*request); ok {
 		return r
 	}
-	return &request{log: slog.New(slog.DiscardHandler)}
+	return &request{base: slog.New(slog.DiscardHandler)}
 }
 
 const (
-	headerRequestID = "X-Request-ID"
+	headerRequestID = "X-Request-Id" // as net/http spells it, which saves it the work
+	logRequestID    = "requestId"
 
 	maxRequestID = 128
 	maxActor     = 200
@@ -45,8 +49,7 @@ const (
 // takes, and turns a panic into a 500.
 func (s *server) serve(w http.ResponseWriter, r *http.Request) {
 	started := time.Now()
-	req := &request{id: requestID(r), actor: actorOf(r), escapedPath: r.URL.EscapedPath()}
-	req.log = s.log.With(slog.String("requestId", req.id))
+	req := &request{id: requestID(r), actor: actorOf(r), escapedPath: r.URL.EscapedPath(), base: s.log}
 	r = r.WithContext(context.WithValue(r.Context(), requestKey{}, req))
 	rec, route := &recorder{ResponseWriter: w}, ""
 	rec.Header().Set(headerRequestID, req.id)
@@ -65,6 +68,11 @@ func (s *server) serve(w http.ResponseWriter, r *http.Request) {
 		write(rec, r, invalid([]domain.Fault{fault}))
 		return
 	}
+	if operation, pool := s.expressOf(r); operation != nil {
+		route = operation.route
+		operation.serve(rec, r, pool)
+		return
+	}
 	handler, pattern := s.mux.Handler(r)
 	if _, path, found := strings.Cut(pattern, " "); found {
 		route = path
@@ -80,7 +88,7 @@ func (s *server) recovered(rec *recorder, r *http.Request, p any) {
 	if r.Context().Err() != nil && rec.status != 0 {
 		return // the client went away while the answer was being written
 	}
-	requestOf(r.Context()).log.ErrorContext(r.Context(), "panic while serving",
+	requestOf(r.Context()).log().ErrorContext(r.Context(), "panic while serving",
 		slog.Any("panic", p), slog.String("stack", string(debug.Stack())))
 	if rec.status == 0 {
 		write(rec, r, domain.Errorf(domain.CodeInternal, "panic"))
@@ -96,8 +104,8 @@ func (s *server) access(rec *recorder, r *http.Request, req *request, took time.
 	if rec.status >= http.StatusInternalServerError {
 		level = slog.LevelWarn
 	}
-	req.log.LogAttrs(r.Context(), level, "request",
-		slog.String("method", r.Method), slog.String("path", req.escapedPath), slog.Int("status", rec.status),
+	s.log.LogAttrs(r.Context(), level, "request",
+		slog.String(logRequestID, req.id), slog.String("method", r.Method), slog.String("path", req.escapedPath), slog.Int("status", rec.status),
 		slog.Int64("bytes", rec.bytes), slog.Duration("took", took), slog.String("actor", req.actor))
 }
 
@@ -120,12 +128,15 @@ func unrouted(w http.ResponseWriter, r *http.Request, handler http.Handler) {
 
 // write answers with err where no Huma operation does.
 func write(w http.ResponseWriter, r *http.Request, err *domain.Error) {
-	problem := problemOf(r.Context(), err)
+	writeProblem(w, r, problemOf(r.Context(), err))
+}
+
+func writeProblem(w http.ResponseWriter, r *http.Request, problem *ProblemDetails) {
 	maps.Copy(w.Header(), problem.GetHeaders())
 	w.Header().Set("Content-Type", problem.ContentType(""))
 	w.WriteHeader(problem.Status)
 	if err := encode(w, problem); err != nil {
-		requestOf(r.Context()).log.DebugContext(r.Context(), "answer not delivered", slog.Any("error", err))
+		requestOf(r.Context()).log().DebugContext(r.Context(), "answer not delivered", slog.Any("error", err))
 	}
 }
 
@@ -153,7 +164,24 @@ func requestID(r *http.Request) string {
 	if id != "" && len(id) <= maxRequestID && charset(id, idMarks+"/+=") {
 		return id
 	}
-	return rand.Text()
+	return newRequestID()
+}
+
+// newRequestID makes a name that no other request has. It is no secret.
+func newRequestID() string {
+	const (
+		alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
+		perWord  = 13 // of five bits
+	)
+	var text [2 * perWord]byte
+	for at := 0; at < len(text); at += perWord {
+		word := rand.Uint64()
+		for i := range perWord {
+			text[at+i] = alphabet[word%uint64(len(alphabet))]
+			word /= uint64(len(alphabet))
+		}
+	}
+	return string(text[:])
 }
 
 // actorOf returns who asks: the X-Actor header, else the remote address.

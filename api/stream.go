@@ -53,7 +53,7 @@ func (s *subscription[T]) response() *huma.StreamResponse {
 		hctx.SetHeader("X-Accel-Buffering", "no") // nginx would keep events for itself
 		ctx := hctx.Context()
 		if err := s.serve(ctx, newSender(hctx.BodyWriter(), s.within)); err != nil && ctx.Err() == nil {
-			requestOf(ctx).log.InfoContext(ctx, "a stream has ended", slog.Any("error", err))
+			requestOf(ctx).log().InfoContext(ctx, "a stream has ended", slog.Any("error", err))
 		}
 	}}
 }

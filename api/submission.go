@@ -2,7 +2,6 @@ package api
 
 import (
 	"bytes"
-	"crypto/sha256"
 	"encoding/json"
 	"time"
 
@@ -63,6 +62,37 @@ type MailboxKey struct {
 	_         struct{} `additionalProperties:"false" json:"-"`
 }
 
+// The fields of a submission.
+const (
+	fieldTaskID = iota
+	fieldTenant
+	fieldPriority
+	fieldCost
+	fieldDeadline
+	fieldTimeout
+	fieldAttempts
+	fieldExecutor
+	fieldMailbox
+	fieldPayload
+	fieldLabels
+)
+
+// The fields of what a submission is made of, as decoder.members wants them.
+//
+//nolint:gochecknoglobals // tables
+var (
+	submissionFields = []field{
+		fieldTaskID: {name: "taskId", required: true}, fieldTenant: {name: "tenant"}, fieldPriority: {name: "priority"},
+		fieldCost: {name: "resourceCost", required: true}, fieldDeadline: {name: "deadline"}, fieldTimeout: {name: "timeoutSecs"},
+		fieldAttempts: {name: "maxAttempts"}, fieldExecutor: {name: "executor"}, fieldMailbox: {name: "mailboxKey"},
+		fieldPayload: {name: "payload"}, fieldLabels: {name: "labels"},
+	}
+	costFields    = []field{{name: "kind"}, {name: "units", required: true}}
+	mailboxFields = []field{{name: "tenant", required: true}, {name: "userId"}, {name: "sessionId"}}
+
+	resourceKinds = domain.ResourceKinds()
+)
+
 // decodeSubmission turns the raw JSON of one submission into a request. raw must be
 // valid JSON. The error is CodeInvalid with every fault, located under location, or
 // CodeTooLarge. The request keeps nothing of raw.
@@ -71,26 +101,37 @@ func decodeSubmission(raw []byte, location string) (plan.Submit, *domain.Error) 
 		d = decoder{}
 		s = plan.Submit{Executor: "default", Priority: domain.PriorityNormal}
 	)
-	canonical, faults := canonicalise(raw, location)
+	hash, faults := digest(raw, location)
 	d.faults = faults
 	payload := 0
-	d.object(location, raw,
-		field{"taskId", true, func(at string, raw []byte) { s.TaskID = domain.TaskID(d.name(at, raw, maxName, idMarks)) }},
-		field{"tenant", false, func(at string, raw []byte) { s.Tenant = domain.Tenant(d.text(at, raw, 1, maxName)) }},
-		field{"priority", false, func(at string, raw []byte) { s.Priority = d.priority(at, raw) }},
-		field{"resourceCost", true, func(at string, raw []byte) { s.Kind, s.Units = d.cost(at, raw) }},
-		field{"deadline", false, func(at string, raw []byte) { s.Deadline = d.instant(at, raw) }},
-		field{"timeoutSecs", false, func(at string, raw []byte) { s.Timeout = d.seconds(at, raw, MaxTimeout) }},
-		field{"maxAttempts", false, func(at string, raw []byte) { s.MaxAttempts = int(d.integer(at, raw, 1, MaxAttempts)) }},
-		field{"executor", false, func(at string, raw []byte) { s.Executor = d.name(at, raw, maxName, executorMarks) }},
-		field{"mailboxKey", false, func(at string, raw []byte) { s.Mailbox = d.mailbox(at, raw) }},
-		field{"payload", false, func(_ string, raw []byte) {
+	d.members(location, raw, submissionFields, func(i int, at string, raw []byte) {
+		switch i {
+		case fieldTaskID:
+			s.TaskID = domain.TaskID(d.name(at, raw, maxName, idMarks))
+		case fieldTenant:
+			s.Tenant = domain.Tenant(d.text(at, raw, 1, maxName))
+		case fieldPriority:
+			s.Priority = d.priority(at, raw)
+		case fieldCost:
+			s.Kind, s.Units = d.cost(at, raw)
+		case fieldDeadline:
+			s.Deadline = d.instant(at, raw)
+		case fieldTimeout:
+			s.Timeout = d.seconds(at, raw, MaxTimeout)
+		case fieldAttempts:
+			s.MaxAttempts = int(d.integer(at, raw, 1, MaxAttempts))
+		case fieldExecutor:
+			s.Executor = d.name(at, raw, maxName, executorMarks)
+		case fieldMailbox:
+			s.Mailbox = d.mailbox(at, raw)
+		case fieldPayload:
 			if payload = len(raw); payload <= MaxPayloadBytes {
 				s.Payload = bytes.Clone(raw)
 			}
-		}},
-		field{"labels", false, func(at string, raw []byte) { s.Labels = d.labels(at, raw) }},
-	)
+		case fieldLabels:
+			s.Labels = d.labels(at, raw)
+		}
+	})
 	if payload > MaxPayloadBytes {
 		return s, domain.Errorf(domain.CodeTooLarge,
 			"%s.payload has %d bytes; at most %d are taken. Leave big inputs elsewhere and send where.",
@@ -105,7 +146,6 @@ func decodeSubmission(raw []byte, location string) (plan.Submit, *domain.Error) 
 			s.Tenant = s.Mailbox.Tenant
 		}
 	}
-	hash := sha256.Sum256(canonical)
 	s.BodyHash = hash[:]
 	return s, nil
 }
@@ -121,12 +161,14 @@ func (d *decoder) priority(location string, raw []byte) domain.Priority {
 }
 
 func (d *decoder) cost(location string, raw []byte) (kind domain.ResourceKind, units domain.Units) {
-	d.object(location, raw,
-		field{"kind", false, func(at string, raw []byte) { kind = choice(d, at, raw, domain.ResourceKinds()) }},
-		field{"units", true, func(at string, raw []byte) {
+	d.members(location, raw, costFields, func(i int, at string, raw []byte) {
+		switch i {
+		case 0:
+			kind = choice(d, at, raw, resourceKinds)
+		case 1:
 			units = domain.Units(d.integer(at, raw, 1, int64(domain.MaxPoolUnits)))
-		}},
-	)
+		}
+	})
 	return kind, units
 }
 
@@ -135,17 +177,16 @@ func (d *decoder) mailbox(location string, raw []byte) *domain.MailboxKey {
 		key                 domain.MailboxKey
 		hasUser, hasSession bool
 	)
-	d.object(location, raw,
-		field{"tenant", true, func(at string, raw []byte) { key.Tenant = domain.Tenant(d.text(at, raw, 1, maxName)) }},
-		field{"userId", false, func(at string, raw []byte) {
-			hasUser = true
-			key.UserID = d.text(at, raw, 1, maxName)
-		}},
-		field{"sessionId", false, func(at string, raw []byte) {
-			hasSession = true
-			key.SessionID = d.text(at, raw, 1, maxName)
-		}},
-	)
+	d.members(location, raw, mailboxFields, func(i int, at string, raw []byte) {
+		switch text := d.text(at, raw, 1, maxName); i {
+		case 0:
+			key.Tenant = domain.Tenant(text)
+		case 1:
+			hasUser, key.UserID = true, text
+		case 2:
+			hasSession, key.SessionID = true, text
+		}
+	})
 	if hasSession && !hasUser {
 		d.faultf(location+".sessionId", nil, "needs a userId beside it")
 	}

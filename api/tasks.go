@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
 	"github.com/parkinglot/parkinglot/internal/domain"
 	"github.com/parkinglot/parkinglot/internal/plan"
@@ -39,9 +40,18 @@ type submitInput struct {
 	refusal    *domain.Error // what is wrong with its form; nil: nothing
 }
 
-// Resolve reads the body. Faults of its form wait for those that the pool adds.
+// Resolve reads the body.
 func (in *submitInput) Resolve(ctx huma.Context) []error {
-	raw, err := readBody(ctx, maxSubmission)
+	r, w := humago.Unwrap(ctx)
+	if err := in.read(w, r); err != nil {
+		return []error{err}
+	}
+	return nil
+}
+
+// read reads the body. Faults of its form wait for those that the pool adds.
+func (in *submitInput) read(w http.ResponseWriter, r *http.Request) *domain.Error {
+	raw, err := bodyOf(w, r, maxSubmission)
 	if err == nil {
 		in.submission, err = decodeSubmission(raw, "body")
 		in.refusal = err
@@ -49,7 +59,7 @@ func (in *submitInput) Resolve(ctx huma.Context) []error {
 	if err == nil || err.Code == domain.CodeInvalid {
 		return nil
 	}
-	return []error{err}
+	return err
 }
 
 type admissionOutput struct {
@@ -111,7 +121,7 @@ type taskPageOutput struct {
 
 func (s *server) taskRoutes() {
 	submit := huma.Operation{
-		OperationID: "submitTask", Method: http.MethodPost, Path: tasksPath, Tags: []string{tagTasks},
+		OperationID: submitTask, Method: http.MethodPost, Path: tasksPath, Tags: []string{tagTasks},
 		Summary: "Submit a task", DefaultStatus: http.StatusAccepted,
 		Description: "Decides at once: the task starts (`running`), waits (`queued`), or is refused. " +
 			"`409` with `queue_full`, `tenant_queue_full`, `capacity_zero`, `pool_draining` or `pool_disabled` is recorded as a rejected " +

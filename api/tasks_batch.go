@@ -6,6 +6,7 @@ import (
 	"strconv"
 
 	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
 	"github.com/parkinglot/parkinglot/internal/domain"
 	"github.com/parkinglot/parkinglot/internal/plan"
@@ -41,12 +42,21 @@ type batchTask struct {
 	refusal    *domain.Error // what is wrong with its form; nil: nothing
 }
 
-// Resolve reads the body. Faults of one task are that task's result; faults of the
-// batch refuse it whole.
+// Resolve reads the body.
 func (in *batchInput) Resolve(ctx huma.Context) []error {
-	raw, err := readBody(ctx, MaxBatchBytes)
-	if err != nil {
+	r, w := humago.Unwrap(ctx)
+	if err := in.read(w, r); err != nil {
 		return []error{err}
+	}
+	return nil
+}
+
+// read reads the body. Faults of one task are that task's result; faults of the
+// batch refuse it whole.
+func (in *batchInput) read(w http.ResponseWriter, r *http.Request) *domain.Error {
+	raw, err := bodyOf(w, r, MaxBatchBytes)
+	if err != nil {
+		return err
 	}
 	var (
 		d     = decoder{}
@@ -59,7 +69,7 @@ func (in *batchInput) Resolve(ctx huma.Context) []error {
 		}
 	}})
 	if len(d.faults) > 0 {
-		return d.errors()
+		return invalid(d.faults)
 	}
 	in.tasks = make([]batchTask, len(tasks))
 	for i, task := range tasks {
@@ -77,7 +87,7 @@ type batchOutput struct {
 
 func (s *server) batchRoutes() {
 	batch := huma.Operation{
-		OperationID: "submitTasks", Method: http.MethodPost, Path: "/pools/{poolId}/tasks:batch", Tags: []string{tagTasks},
+		OperationID: submitTasks, Method: http.MethodPost, Path: batchPath, Tags: []string{tagTasks},
 		Summary: "Submit up to 1,000 tasks",
 		Description: "Each task is decided as if it came alone, in order; a refused one does not keep the others out. " +
 			"The answer is `200` with one result a task, each with the status that a submission of its own would have got.",

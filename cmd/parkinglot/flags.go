@@ -22,6 +22,7 @@ type processFlags struct {
 	logLevel    string
 	grace       time.Duration
 	concurrency int
+	profile     string
 }
 
 func (f *processFlags) common(cmd *cobra.Command) {
@@ -33,6 +34,7 @@ func (f *processFlags) common(cmd *cobra.Command) {
 func (f *processFlags) running(cmd *cobra.Command) {
 	cmd.Flags().DurationVar(&f.grace, "grace", 0, "time that running tasks get to end on SIGTERM (default: limits.grace_secs)")
 	cmd.Flags().IntVar(&f.concurrency, "concurrency", 0, "tasks of each worker pool run at once (default: limits.worker_concurrency)")
+	cmd.Flags().StringVar(&f.profile, "cpu-profile", "", "file for a CPU profile of the process's whole life, to be read with go tool pprof (default: none)")
 }
 
 // load reads the configuration with the flags laid over it.

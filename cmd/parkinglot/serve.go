@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -26,7 +27,7 @@ func newServe() *cobra.Command {
 			"Without flags: the built-in demo on an embedded file backend under ./data.\n" +
 			"SIGTERM stops taking, lets running tasks end within --grace, and exits 0.",
 		Args: args(cobra.NoArgs),
-		RunE: func(cmd *cobra.Command, _ []string) error {
+		RunE: func(cmd *cobra.Command, _ []string) (err error) {
 			cfg, err := flags.load(cmd)
 			if err != nil {
 				return err
@@ -36,6 +37,11 @@ func newServe() *cobra.Command {
 				return err
 			}
 			defer runtime.KeepAlive(app.Ballast())
+			end, err := flags.startProfile()
+			if err != nil {
+				return err
+			}
+			defer func() { err = errors.Join(err, end()) }()
 			return app.Serve(cmd.Context(), cfg, app.Options{ //nolint:wrapcheck // says what failed and what to do
 				Listen: listen, Migrate: migrate, Log: log,
 				Ready: func(running app.Running) {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"runtime"
 
 	"github.com/spf13/cobra"
@@ -21,7 +22,7 @@ func newWork() *cobra.Command {
 			"state: start as many as there is work for, next to any number of serve processes on the\n" +
 			"same Postgres. SIGTERM lets running tasks end within --grace and hands back the rest.",
 		Args: args(cobra.NoArgs),
-		RunE: func(cmd *cobra.Command, _ []string) error {
+		RunE: func(cmd *cobra.Command, _ []string) (err error) {
 			cfg, err := flags.load(cmd)
 			if err != nil {
 				return err
@@ -35,6 +36,11 @@ func newWork() *cobra.Command {
 				ids[i] = domain.PoolID(pool)
 			}
 			defer runtime.KeepAlive(app.Ballast())
+			end, err := flags.startProfile()
+			if err != nil {
+				return err
+			}
+			defer func() { err = errors.Join(err, end()) }()
 			return app.Work(cmd.Context(), cfg, app.Options{ //nolint:wrapcheck // says what failed and what to do
 				Pools: ids, Listen: listen, Migrate: migrate, Log: log,
 				Ready: func(running app.Running) {

@@ -25,12 +25,13 @@ type bench struct {
 	dir      string // for files; ours
 	meter    *meter
 	binary   string // of the program; built when it is first needed
+	profile  string // where serve leaves a CPU profile; empty: nowhere
 	schemas  int    // made so far
 	fixtures map[string]*fixture
 }
 
-func newBench(ctx context.Context, url string) (*bench, error) {
-	m, err := newMeter(ctx, url)
+func newBench(ctx context.Context, o *Options) (*bench, error) {
+	m, err := newMeter(ctx, o.URL)
 	if err != nil {
 		return nil, err
 	}
@@ -39,7 +40,7 @@ func newBench(ctx context.Context, url string) (*bench, error) {
 		m.close(ctx)
 		return nil, fmt.Errorf("make a folder: %w", err)
 	}
-	return &bench{url: url, dir: dir, meter: m, fixtures: map[string]*fixture{}}, nil
+	return &bench{url: o.URL, dir: dir, meter: m, binary: o.Program, profile: o.ServeProfile, fixtures: map[string]*fixture{}}, nil
 }
 
 func (b *bench) close(ctx context.Context) {

@@ -22,6 +22,11 @@ type Options struct {
 	// Results is the file that is read first and written after every scenario of a
 	// round; empty: none.
 	Results string
+	// Program is the binary whose serve is measured; empty: the one of this source tree.
+	Program string
+	// ServeProfile is the file in which the first serve process of the latest measurement
+	// leaves a CPU profile; empty: none.
+	ServeProfile string
 	// Progress is told what is measured next; may be nil.
 	Progress func(done, of int, what string)
 }
@@ -66,7 +71,7 @@ func Run(ctx context.Context, scenarios []Scenario, o Options) (*Results, error)
 	if err != nil {
 		return nil, err
 	}
-	b, err := newBench(ctx, o.URL)
+	b, err := newBench(ctx, &o)
 	if err != nil {
 		return nil, err
 	}

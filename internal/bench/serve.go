@@ -37,8 +37,12 @@ func (b *bench) serve(ctx context.Context, c *Case, schema string) (_ *servers, 
 	limited, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	for i := range max(c.Processes, 1) {
+		args := []string{"serve", "--config", path, "--listen", "127.0.0.1:0", "--log-level", "info"}
+		if b.profile != "" && i == 0 {
+			args = append(args, "--cpu-profile", b.profile)
+		}
 		p, err := fleet.Start(fleet.Command{
-			Binary: binary, Args: []string{"serve", "--config", path, "--listen", "127.0.0.1:0", "--log-level", "info"},
+			Binary: binary, Args: args,
 			Dir: dir, Log: filepath.Join(dir, fmt.Sprintf("%d.log", i)),
 		})
 		if err != nil {

@@ -52,6 +52,8 @@ type flags struct {
 	docs       string
 	statements bool
 	profile    string
+	served     string
+	program    string
 	list       bool
 }
 
@@ -69,12 +71,14 @@ func run(ctx context.Context) error {
 	flag.StringVar(&f.docs, "docs", "docs", "folder of benchmarks.md and bench/; empty: write nothing")
 	flag.BoolVar(&f.statements, "statements", false, "print what statements cost (needs pg_stat_statements on the server)")
 	flag.StringVar(&f.profile, "cpuprofile", "", "file for a CPU profile of this process over the whole run; empty: none")
+	flag.StringVar(&f.served, "serve-cpuprofile", "", "file for a CPU profile of serve over the last case that starts one; empty: none")
+	flag.StringVar(&f.program, "program", "", "binary whose serve is measured, to compare two; empty: built from this tree")
 	flag.BoolVar(&f.list, "list", false, "list the scenarios and their cases")
 	flag.Parse()
 	if f.list {
 		return list(os.Stdout)
 	}
-	options := bench.Options{Size: f.size, Rounds: f.rounds, Tasks: f.tasks, Resume: f.resume}
+	options := bench.Options{Size: f.size, Rounds: f.rounds, Tasks: f.tasks, Resume: f.resume, Program: f.program, ServeProfile: f.served}
 	if f.quick {
 		const quarter = 4
 		options.Rounds, options.Shrink, f.docs = 1, quarter, ""
