@@ -128,15 +128,19 @@ func (s *server) submitBatch(ctx context.Context, in *batchInput) (*batchOutput,
 			results[i] = batchRefusal(ctx, s.complete(pool, &in.tasks[i].submission, refusal, place(i)))
 			continue
 		}
-		results[i] = batchResult(ctx, answers[0], place(i))
+		results[i] = s.batchResult(ctx, answers[0], place(i))
 		answers = answers[1:]
 	}
 	return &batchOutput{Body: BatchResults{Results: results}}, nil
 }
 
-func batchResult(ctx context.Context, answer plan.Answer, place string) BatchResult {
+func (s *server) batchResult(ctx context.Context, answer plan.Answer, place string) BatchResult {
 	if answer.Err == nil {
-		accepted := admission(answer)
+		accepted, err := s.admission(ctx, answer)
+		if err != nil {
+			problem := failed(ctx, submitTasks, err)
+			return BatchResult{Status: problem.Status, Problem: problem}
+		}
 		return BatchResult{Status: http.StatusAccepted, Task: &accepted}
 	}
 	refused := *answer.Err

@@ -271,19 +271,30 @@ func TestSubmitAnswersAKnownTaskAsAtFirst(t *testing.T) {
 	later := now.Add(time.Second)
 	for name, c := range map[string]struct {
 		task   domain.Task
+		starts []domain.Event // at the instant of its creation
 		status string
 	}{
-		"started on arrival": {domain.Task{Status: domain.StatusCompleted, Attempt: 1, CreatedAt: now, StartedAt: &now}, "running"},
-		"queued, then ran":   {domain.Task{Status: domain.StatusCompleted, Attempt: 1, CreatedAt: now, StartedAt: &later}, "queued"},
-		"still queued":       {domain.Task{Status: domain.StatusQueued, CreatedAt: now}, "queued"},
+		"started on arrival": {domain.Task{Status: domain.StatusCompleted, Attempt: 1, CreatedAt: now, StartedAt: &now}, nil, "running"},
+		"queued, then ran":   {domain.Task{Status: domain.StatusCompleted, Attempt: 1, CreatedAt: now, StartedAt: &later}, nil, "queued"},
+		"still queued":       {domain.Task{Status: domain.StatusQueued, CreatedAt: now}, nil, "queued"},
+		"tried again after its start on arrival": {
+			domain.Task{PoolID: "llm", TaskID: "t-1", Status: domain.StatusQueued, Attempt: 2, CreatedAt: now, StartedAt: &later},
+			[]domain.Event{{Kind: domain.EventStart}}, "running",
+		},
+		"queued, then tried again": {domain.Task{PoolID: "llm", TaskID: "t-1", Status: domain.StatusRunning, Attempt: 2, CreatedAt: now, StartedAt: &later}, nil, "queued"},
 	} {
-		b := setup(t, &fake{answer: func(plan.Submit) plan.Answer { return plan.Answer{Known: true, Task: &c.task} }})
+		b := setup(t, &fake{events: c.starts, answer: func(plan.Submit) plan.Answer { return plan.Answer{Known: true, Task: &c.task} }})
 		res := b.do(t, post, tasksPath, goodTask)
 		require.Equal(t, http.StatusAccepted, res.status, name)
 		var got api.Admission
 		res.into(t, &got)
 		require.Equal(t, c.status, got.Status, name)
 		require.True(t, got.Known)
+		if c.task.Attempt > 1 {
+			require.Equal(t, store.EventFilter{
+				Pool: "llm", TaskID: "t-1", Kind: domain.EventStart, From: now, To: now.Add(time.Microsecond), Limit: 1,
+			}, b.eventsF, "of its first start only the trail tells")
+		}
 	}
 }
 

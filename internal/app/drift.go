@@ -53,7 +53,7 @@ func (d *drift) compare(want, have *domain.Pool) (differs []string, news bool) {
 		differs = policyChanges(have, want)
 	}
 	if lacking := d.lacks(have.PoolID, have.Executors); len(lacking) > 0 {
-		effect := "its tasks may fail here with executor_unknown"
+		effect := "its tasks are handed back here, for processes that have it"
 		if have.Runtime == domain.RuntimeNative {
 			effect = "this process starts none of its tasks"
 		}

@@ -50,15 +50,18 @@ func TestRetries(t *testing.T) {
 	t.Cleanup(service.Close)
 	dir := t.TempDir()
 	s := serve(t, dir, "--config", write(t, dir, "c.yaml", fmt.Sprintf(retryConfig, service.URL, dir)))
-	submit := func(id, executor string) {
-		_, err := client.Read[client.Admission](s.api.SubmitTask(soon(t), "p", client.TaskSubmission{
+	submit := func(id, executor string) client.Admission {
+		admission, err := client.Read[client.Admission](s.api.SubmitTask(soon(t), "p", client.TaskSubmission{
 			TaskID: id, Executor: executor, ResourceCost: client.ResourceCost{Units: 1}, MailboxKey: &client.MailboxKey{Tenant: "acme", UserID: "ada"},
 		}))
 		require.NoError(t, err)
+		return admission
 	}
+	first := map[string]client.AdmissionStatus{}
 	for _, executor := range []string{"flaky", "down", "wrong", "default", "second"} {
-		submit(executor, executor)
+		first[executor] = submit(executor, executor).Status
 	}
+	require.Equal(t, client.AdmissionStatus("running"), first["flaky"], "all is free")
 	for id, want := range map[string]struct {
 		status  string
 		attempt int64
@@ -73,6 +76,9 @@ func TestRetries(t *testing.T) {
 		if want.message != "" {
 			require.Contains(t, task.Reason.Message, want.message, id)
 		}
+		again := submit(id, id)
+		require.True(t, again.Known)
+		require.Equal(t, first[id], again.Status, "%s: the first answer again, however often it was tried", id)
 	}
 	mu.Lock()
 	defer mu.Unlock()

@@ -28,7 +28,6 @@ type told struct {
 	otherwise string
 
 	submissions int
-	starts      int
 	terminals   int
 	rejects     int
 	messages    int
@@ -147,8 +146,6 @@ func (t *told) follow(e *domain.Event) {
 	switch e.Kind {
 	case domain.EventSubmit:
 		t.submissions++
-	case domain.EventStart:
-		t.starts++
 	case domain.EventReject:
 		t.rejects++
 		t.terminals++
@@ -174,8 +171,7 @@ func (r *Result) settle(name named, t *told) {
 	switch {
 	case t.accepted > 0:
 		p.Accepted++
-		// A row that was tried again does not tell any more how it began: see docs/faults.md.
-		if t.otherwise != "" && t.starts < 2 {
+		if t.otherwise != "" {
 			violated(Answers, "first it was %s, then %s", t.status, t.otherwise)
 		}
 		if t.submissions == 0 {

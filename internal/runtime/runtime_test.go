@@ -63,7 +63,6 @@ func TestAttemptsEndAlike(t *testing.T) {
 		"message has NUL": {executor: func(context.Context, workers.Task) (string, error) {
 			return "", workers.Permanent(errors.New("a\x00\xff"))
 		}, status: domain.StatusFailed, reason: domain.ReasonExecutorFailed, attempts: 1},
-		"nobody knows it": {status: domain.StatusFailed, reason: domain.ReasonExecutorUnknown, attempts: 3},
 		"times out": {
 			executor: func(ctx context.Context, _ workers.Task) (string, error) { return ends(ctx) }, timeout: 50 * time.Millisecond,
 			status: domain.StatusExpired, reason: domain.ReasonTimeout, attempts: 1,
@@ -83,15 +82,11 @@ func TestAttemptsEndAlike(t *testing.T) {
 				t.Parallel()
 
 				s := open(t, attemptsOf(3))
-				var executor workers.Executor
 				entered := make(chan struct{}, 10)
-				if c.executor != nil {
-					executor = does(func(ctx context.Context, task workers.Task) (string, error) {
-						entered <- struct{}{}
-						return c.executor(ctx, task)
-					})
-				}
-				p := s.start(t, executor)
+				p := s.start(t, does(func(ctx context.Context, task workers.Task) (string, error) {
+					entered <- struct{}{}
+					return c.executor(ctx, task)
+				}))
 				p.submit(t, "t", func(submit *plan.Submit) { submit.Timeout = c.timeout })
 				if c.cancel {
 					<-entered
@@ -107,6 +102,19 @@ func TestAttemptsEndAlike(t *testing.T) {
 			})
 		}
 	})
+}
+
+// Of a native pool the process that starts a task is the only one that can run it.
+func TestNativeTaskWithoutExecutorFails(t *testing.T) {
+	t.Parallel()
+
+	s := onMemory(t, attemptsOf(3))
+	s.start(t, nil).submit(t, "t")
+	task := s.ended(t, "t")
+	require.Equal(t, domain.StatusFailed, task.Status)
+	require.Equal(t, domain.ReasonExecutorUnknown, task.Reason.Code)
+	require.Equal(t, 3, task.Attempt)
+	s.balanced(t)
 }
 
 func TestExecutorsAreTold(t *testing.T) {

@@ -10,6 +10,7 @@ import (
 	"github.com/parkinglot/parkinglot/internal/domain"
 	"github.com/parkinglot/parkinglot/internal/plan"
 	"github.com/parkinglot/parkinglot/internal/runtime/riverrt"
+	"github.com/parkinglot/parkinglot/internal/store"
 	"github.com/parkinglot/parkinglot/workers"
 )
 
@@ -73,6 +74,59 @@ func TestCancelledBeforeItIsFetchedNeverRuns(t *testing.T) {
 	ended := s.ended(t, "t")
 	require.Equal(t, domain.StatusFailed, ended.Status)
 	require.Equal(t, domain.ReasonCancelled, ended.Reason.Code)
+	s.balanced(t)
+}
+
+// A worker process that lacks the executor leaves the task to one that has it, which
+// costs the task nothing, and waits before it does, so that both do not go round and round.
+func TestTaskWithoutExecutorIsLeftToOthers(t *testing.T) {
+	t.Parallel()
+
+	s := workerSite(t, attemptsOf(1))
+	lacking := s.start(t, nil)
+	task := lacking.submit(t, "t")
+	require.Equal(t, domain.StatusRunning, task.Status)
+	declined := func() (n int) {
+		events, err := s.st.Events(t.Context(), store.EventFilter{TaskID: "t", Kind: domain.EventRetry, Limit: 100})
+		require.NoError(t, err)
+		for i := range events {
+			require.Equal(t, domain.ReasonExecutorUnknown, events[i].Reason.Code)
+			require.Equal(t, domain.StatusQueued, events[i].Status)
+		}
+		return len(events)
+	}
+	require.Eventually(t, func() bool { return declined() == 2 }, soon, 20*time.Millisecond)
+	now := time.Now().UTC()
+	require.GreaterOrEqual(t, now.Sub(task.CreatedAt), 1500*time.Millisecond, "half a second and a second")
+
+	// One that has it begins. The first one may still fetch the task before it, but not often.
+	s.start(t, does(func(context.Context, workers.Task) (string, error) { return "1", nil }))
+	lacking.stop()
+	ended := s.ended(t, "t")
+	require.Equal(t, domain.StatusCompleted, ended.Status, ended.Reason)
+	require.Equal(t, ended.Attempt, ended.MaxAttempts, "it has used its only attempt, whatever the number")
+	s.balanced(t)
+}
+
+// What nobody runs for long fails all the same: it takes up units.
+func TestTaskThatNobodyRunsFails(t *testing.T) {
+	t.Parallel()
+
+	s := workerSite(t, attemptsOf(100))
+	s.launch = onlyScheduler
+	edge := s.start(t, nil)
+	edge.submit(t, "t", func(submit *plan.Submit) { submit.MaxAttempts = 9 })
+	for attempt := range 7 { // as if it had been declined so often
+		task := s.until(t, "t", func(task domain.Task) bool { return task.Status == domain.StatusRunning && task.Attempt == attempt+1 })
+		_, err := edge.Settle(t.Context(), plan.Settle{Ref: task.Ref(), Units: task.Units, Verdict: plan.VerdictFailed, Retryable: true, RiverJobID: task.RiverJobID})
+		require.NoError(t, err)
+	}
+	s.launch = launchWorker
+	s.start(t, nil)
+	task := s.ended(t, "t")
+	require.Equal(t, domain.StatusFailed, task.Status)
+	require.Equal(t, domain.ReasonExecutorUnknown, task.Reason.Code)
+	require.Equal(t, 9, task.Attempt)
 	s.balanced(t)
 }
 

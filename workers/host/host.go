@@ -5,7 +5,8 @@
 // A process of this kind is a full member of the fleet: it can run beside
 // processes of the parkinglot binary on the same Postgres. Every process that runs
 // tasks of a pool must know the executors that those tasks name; one that does not
-// fails the attempt retryably, with code executor_unknown.
+// hands them back for a while, and then fails their attempts retryably, with code
+// executor_unknown.
 //
 // Limits: everything that a configuration file can say is said there (or in
 // PARKINGLOT_… variables), not here.

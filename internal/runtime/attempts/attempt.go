@@ -37,10 +37,14 @@ func (a *Attempt) Forget() {
 // before the Runner closed is an error. riverJob is the River job that carries the
 // attempt, 0: none. The task must carry its payload.
 func (a *Attempt) Run(task domain.Task, riverJob int64) error {
+	return a.end(task, riverJob, a.execute)
+}
+
+func (a *Attempt) end(task domain.Task, riverJob int64, how func(domain.Task) workers.Outcome) error {
 	defer a.Forget()
 	r := a.runner
 	began := time.Now()
-	out := a.execute(task)
+	out := how(task)
 	r.opts.Metrics.Ended(task.PoolID, task.Executor, out.Verdict, time.Since(began))
 	if out.Verdict == workers.Lost {
 		return nil
@@ -55,6 +59,51 @@ func (a *Attempt) HandBack(task domain.Task, riverJob int64) error {
 	return a.Run(task, riverJob)
 }
 
+// Foreign reports whether the attempt is better left to another process: this one has no
+// executor for it, and the task has not come round so often that nobody may have one.
+func (a *Attempt) Foreign(task *domain.Task) bool {
+	_, known := a.runner.opts.Registry.Lookup(string(task.PoolID), task.Executor)
+	return !known && task.Attempt <= declines
+}
+
+// Decline reports that a foreign attempt goes back, which costs the task none of its own.
+// It waits before, longer each time, so that a task for which nobody is there yet does not
+// go round without rest. What ends the attempt meanwhile ends the wait, and so does the
+// process's drain.
+func (a *Attempt) Decline(task domain.Task, riverJob int64) error {
+	timer := time.NewTimer(min(declineFirst<<(task.Attempt-1), declineMost))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-a.ctx.Done():
+	case <-a.runner.drains:
+	}
+	return a.end(task, riverJob, func(task domain.Task) workers.Outcome {
+		if task.CancelAsked != nil || a.ctx.Err() != nil {
+			return a.execute(task)
+		}
+		out := lacking(&task)
+		out.Verdict, out.Retryable = workers.HandBack, false
+		return out
+	})
+}
+
+// Attempts with numbers up to declines are declined, a minute of waits in all. From then
+// on the lack of an executor is the task's own failure: meanwhile it takes up units.
+const (
+	declines     = 7
+	declineFirst = 500 * time.Millisecond
+	declineMost  = 30 * time.Second
+)
+
+func lacking(task *domain.Task) workers.Outcome {
+	return workers.Outcome{
+		Verdict: workers.Failed, Code: workers.CodeUnknown, Retryable: true,
+		Message: fmt.Sprintf("this process has no executor %q for pool %q; configure it, or register it in the program that runs the pool's tasks",
+			task.Executor, task.PoolID),
+	}
+}
+
 func (a *Attempt) execute(task domain.Task) workers.Outcome {
 	r := a.runner
 	if task.CancelAsked != nil {
@@ -62,11 +111,7 @@ func (a *Attempt) execute(task domain.Task) workers.Outcome {
 	}
 	executor, known := r.opts.Registry.Lookup(string(task.PoolID), task.Executor)
 	if !known && a.ctx.Err() == nil {
-		return workers.Outcome{
-			Verdict: workers.Failed, Code: workers.CodeUnknown, Retryable: true,
-			Message: fmt.Sprintf("this process has no executor %q for pool %q; configure it, or register it in the program that runs the pool's tasks",
-				task.Executor, task.PoolID),
-		}
+		return lacking(&task)
 	}
 	return workers.Run(a.ctx, r.observed(executor, task), publicTask(task), workers.Limits{
 		MaxResult: r.opts.MaxResult,
@@ -134,7 +179,7 @@ func settlement(task domain.Task, riverJob int64, out workers.Outcome) plan.Sett
 		Result:     out.Result,
 		RiverJobID: riverJob,
 	}
-	if out.Verdict != workers.Completed && out.Verdict != workers.HandBack {
+	if out.Verdict != workers.Completed && (out.Verdict != workers.HandBack || out.Code == workers.CodeUnknown) {
 		s.Reason = domain.Reason{Code: domain.ReasonCode(out.Code), Message: out.Message}
 	}
 	return s

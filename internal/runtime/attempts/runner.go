@@ -53,6 +53,8 @@ type Runner struct {
 	// base is the parent of every executor's context and ends with Close.
 	base context.Context
 	end  context.CancelCauseFunc
+	// drains is closed when Drain is called.
+	drains chan struct{}
 
 	mu       sync.Mutex
 	held     map[domain.Ref]*Attempt
@@ -73,6 +75,7 @@ func New(opts Options) *Runner {
 		opts:    opts,
 		base:    base,
 		end:     end,
+		drains:  make(chan struct{}),
 		held:    make(map[domain.Ref]*Attempt),
 		emptied: make(chan struct{}),
 	}
@@ -151,7 +154,10 @@ func (r *Runner) Len() int {
 // settled a few seconds after that; the reaper will settle those as lost.
 func (r *Runner) Drain(ctx context.Context) error {
 	r.mu.Lock()
-	r.draining = true
+	if !r.draining {
+		r.draining = true
+		close(r.drains)
+	}
 	r.mu.Unlock()
 	if r.waitEmpty(ctx) {
 		return nil

@@ -217,6 +217,9 @@ func (r *riverWorker) Work(ctx context.Context, job *river.Job[Args]) error {
 		attempt.Forget()
 		return err
 	}
+	if attempt.Foreign(&task) {
+		return attempt.Decline(task, job.ID)
+	}
 	return attempt.Run(task, job.ID)
 }
 
