@@ -155,7 +155,8 @@ func (f *servers) lifecycles(ctx context.Context, c *Case, conns []*connection, 
 	if err := submitOver(ctx, c, conns, first, count); err != nil {
 		return err
 	}
-	return eventually(ctx, 4*time.Millisecond, func() (bool, error) {
+	const between = 20 * time.Millisecond // each look is a request and a query
+	return eventually(ctx, between, func() (bool, error) {
 		n, err := f.left(ctx)
 		return n == 0, err
 	})

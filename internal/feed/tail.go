@@ -15,7 +15,7 @@ import (
 // Bounds of a tail.
 const (
 	tailPage    = 500
-	tailRest    = 5 * time.Millisecond // between reads, so that wake-ups coalesce
+	tailRest    = 5 * time.Millisecond // after a read, so that wake-ups coalesce
 	tailTimeout = 5 * time.Second
 	offeredMost = 4000 // entries offered and not yet handed on
 	retryFirst  = 50 * time.Millisecond
@@ -50,16 +50,19 @@ func (t *tail[T]) run(ctx context.Context) {
 			}
 			continue
 		}
-		more, err := t.step(ctx)
+		more, read, err := t.step(ctx)
 		if err != nil {
 			sleep(ctx, t.fault(ctx, err, retry))
 			continue
 		}
 		retry.Reset()
-		if !more {
-			sleep(ctx, tailRest)
-			t.rest(ctx)
+		if more {
+			continue
 		}
+		if read {
+			sleep(ctx, tailRest)
+		}
+		t.rest(ctx)
 	}
 }
 
@@ -80,32 +83,33 @@ func (t *tail[T]) wanted() bool {
 	return false
 }
 
-// step takes a position, or reads on from it. It reports whether to go on at once.
-func (t *tail[T]) step(ctx context.Context) (more bool, err error) {
+// step takes a position, or goes on from it. It reports whether to go on at once, and
+// whether the backend was asked: what was offered costs it nothing, and needs no rest.
+func (t *tail[T]) step(ctx context.Context) (more, read bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, tailTimeout)
 	defer cancel()
 	if t.at == nil { // nobody else writes it
 		heads, err := t.reader.Heads(ctx)
 		if err != nil {
-			return false, err
+			return false, true, err
 		}
 		t.begin(heads)
-		return true, nil
+		return true, true, nil
 	}
 	if !t.takeOffered() {
-		return false, nil
+		return false, false, nil
 	}
 	entries, err := t.reader.After(ctx, t.at, tailPage)
 	if err != nil {
 		t.ask()
-		return false, err
+		return false, true, err
 	}
 	t.publish(entries)
 	more = len(entries) >= tailPage
 	if more {
 		t.ask()
 	}
-	return more, nil
+	return more, true, nil
 }
 
 // ask makes the tail read.

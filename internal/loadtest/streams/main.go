@@ -28,6 +28,7 @@ type options struct {
 	span      time.Duration
 	reconnect int
 	limit     time.Duration
+	profile   string
 }
 
 func main() {
@@ -37,6 +38,7 @@ func main() {
 	flag.DurationVar(&o.span, "span", 30*time.Second, "how long outcomes are made")
 	flag.IntVar(&o.reconnect, "reconnect", 20, "streams a second that are cut and come back")
 	flag.DurationVar(&o.limit, "limit", 100*time.Millisecond, "the p99 from executor to reader that is still well")
+	flag.StringVar(&o.profile, "serve-cpuprofile", "", "file for a CPU profile of the server, with an absolute path; empty: none")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	err := run(ctx, o)
@@ -62,7 +64,7 @@ func run(ctx context.Context, o options) (err error) {
 		return err
 	}
 	defer stopDatabase()
-	s, err := startServer(ctx, binary, dir, url)
+	s, err := startServer(ctx, binary, dir, url, o.profile)
 	if err != nil {
 		return err
 	}
@@ -117,8 +119,8 @@ func measure(ctx context.Context, s *server, o options) error {
 	return result.verdict(o)
 }
 
-// startServer starts the program on the database.
-func startServer(ctx context.Context, binary, dir, url string) (*server, error) {
+// startServer starts the program on the database, profiled if profile names a file.
+func startServer(ctx context.Context, binary, dir, url, profile string) (*server, error) {
 	s := &server{database: url, record: filepath.Join(dir, "executions.jsonl")}
 	config := filepath.Join(dir, "config.yaml")
 	text := fmt.Sprintf(`database: {url: %q}
@@ -129,10 +131,14 @@ pools:
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 		return nil, fmt.Errorf("write the configuration: %w", err)
 	}
+	args := []string{"serve", "--config", config, "--listen", "127.0.0.1:0", "--migrate", "--log-level", "info"}
+	if profile != "" {
+		args = append(args, "--cpu-profile", profile)
+	}
 	var err error
 	s.process, err = fleet.Start(fleet.Command{
 		Binary: binary, Dir: dir, Log: filepath.Join(dir, "serve.log"), Env: []string{attempts.RecordVariable + "=" + s.record},
-		Args: []string{"serve", "--config", config, "--listen", "127.0.0.1:0", "--migrate", "--log-level", "info"},
+		Args: args,
 	})
 	if err != nil {
 		return nil, err
