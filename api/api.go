@@ -81,6 +81,7 @@ func assemble(service Service, options Options) *server {
 	s.whyRoutes()
 	s.leaseRoutes()
 	s.poolRoutes()
+	s.originRoutes()
 	s.mailboxRoutes()
 	s.auditRoutes()
 	s.parkingRoutes()

@@ -33,6 +33,7 @@ type fake struct {
 	tasks     []domain.Task
 	pools     []store.PoolView
 	messages  []domain.Message
+	origin    store.Origin
 	events    []domain.Event
 	problems  []api.Problem
 	panics    bool
@@ -133,6 +134,13 @@ func (f *fake) Pool(_ context.Context, id domain.PoolID) (store.PoolView, error)
 		}
 	}
 	return store.PoolView{}, domain.Errorf(domain.CodeUnknownPool, "There is no pool %q.", id)
+}
+
+func (f *fake) Origin(_ context.Context, id domain.PoolID) (store.Origin, error) {
+	if _, err := f.Pool(context.Background(), id); err != nil {
+		return store.Origin{}, err
+	}
+	return f.origin, f.err
 }
 
 func (f *fake) ChangePool(_ context.Context, _ domain.PoolID, change plan.PoolChange) (store.PoolView, error) {
@@ -292,10 +300,10 @@ func (f *fake) Leases(_ context.Context, filter store.LeaseFilter) ([]domain.Lea
 	return f.leases[:min(len(f.leases), filter.Limit)], f.err
 }
 
-func (f *fake) PostedMessages(_ context.Context, after domain.Cursor, limit int) ([]domain.Message, error) {
+func (f *fake) PostedMessages(_ context.Context, pool domain.PoolID, after domain.Cursor, limit int) ([]domain.Message, error) {
 	var page []domain.Message
 	for _, m := range f.messages {
-		if m.Seq > after[m.Source] && len(page) < limit {
+		if (pool == "" || m.PoolID == pool) && m.Seq > after[m.Source] && len(page) < limit {
 			page = append(page, m)
 		}
 	}

@@ -31,6 +31,7 @@ type PostedPage struct {
 }
 
 type listMessagesInput struct {
+	PoolID string `doc:"Only messages of this pool's tasks." query:"poolId"`
 	Limit  int    `default:"50" doc:"Messages of a page." maximum:"500" minimum:"1" query:"limit"`
 	Cursor string `doc:"nextCursor of the page before." query:"cursor"`
 
@@ -59,7 +60,7 @@ func (s *server) messageRoutes() {
 }
 
 func (s *server) listMessages(ctx context.Context, in *listMessagesInput) (*postedPageOutput, error) {
-	messages, err := s.service.PostedMessages(ctx, in.from.After, in.Limit)
+	messages, err := s.service.PostedMessages(ctx, domain.PoolID(in.PoolID), in.from.After, in.Limit)
 	if err != nil {
 		return nil, err
 	}

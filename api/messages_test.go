@@ -38,6 +38,12 @@ func TestMessagesOfAllMailboxesAreListedInPages(t *testing.T) {
 	}
 	require.Equal(t, []string{"a", "b", "c"}, read)
 
+	res := b.do(t, get, "/messages?poolId=gpu", "")
+	var page api.PostedPage
+	require.NoError(t, json.Unmarshal([]byte(res.body), &page))
+	require.Len(t, page.Messages, 1)
+	require.Equal(t, "c", page.Messages[0].TaskID)
+
 	p := b.do(t, get, "/messages?cursor=x", "").problem(t, http.StatusUnprocessableEntity, domain.CodeInvalid)
 	require.Equal(t, "query.cursor", p.Errors[0].Location)
 }

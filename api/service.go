@@ -47,6 +47,8 @@ type Service interface {
 
 	Pools(ctx context.Context) ([]store.PoolView, error)
 	Pool(ctx context.Context, id domain.PoolID) (store.PoolView, error)
+	// Origin returns where what is kept of a pool's history begins, or of a facility's.
+	Origin(ctx context.Context, id domain.PoolID) (store.Origin, error)
 	ChangePool(ctx context.Context, id domain.PoolID, change plan.PoolChange) (store.PoolView, error)
 
 	// Messages reads a mailbox across all backends. It holds an empty answer for at
@@ -59,8 +61,8 @@ type Service interface {
 	// cursor returns, and says how many messages were not before.
 	Acknowledge(ctx context.Context, filter store.MailboxFilter, upTo domain.Cursor) (int64, error)
 	// PostedMessages reads the messages of all mailboxes across all backends, after the
-	// cursor, acknowledged or not, without payloads.
-	PostedMessages(ctx context.Context, after domain.Cursor, limit int) ([]domain.Message, error)
+	// cursor, acknowledged or not, without payloads; those of one pool's tasks, or of all.
+	PostedMessages(ctx context.Context, pool domain.PoolID, after domain.Cursor, limit int) ([]domain.Message, error)
 	// Events reads the audit trail across all backends.
 	Events(ctx context.Context, filter store.EventFilter) ([]domain.Event, error)
 	// FollowEvents is FollowMessages for the audit trail.

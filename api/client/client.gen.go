@@ -1429,6 +1429,23 @@ type Cancelled struct {
 	Cancelled int64 `json:"cancelled"`
 }
 
+// Checkpoint defines model for Checkpoint.
+type Checkpoint struct {
+	ActiveUnits int64     `json:"activeUnits"`
+	At          time.Time `json:"at"`
+
+	// EventSeq Sequence number of the last event before it.
+	EventSeq int64 `json:"eventSeq"`
+
+	// JobSeq The last job id given out before it.
+	JobSeq  int64 `json:"jobSeq"`
+	Queued  int64 `json:"queued"`
+	Running int64 `json:"running"`
+
+	// Waiting Retries in their backoff, not part of queued.
+	Waiting int64 `json:"waiting"`
+}
+
 // Completion defines model for Completion.
 type Completion struct {
 	// Result Any JSON; left in the mailbox and shown with the task.
@@ -2295,6 +2312,28 @@ type PoolChangeState string
 // PoolList defines model for PoolList.
 type PoolList struct {
 	Pools []Pool `json:"pools"`
+}
+
+// PoolOrigin defines model for PoolOrigin.
+type PoolOrigin struct {
+	// AcknowledgedDeleted How many messages were deleted because they had been acknowledged.
+	AcknowledgedDeleted int64 `json:"acknowledgedDeleted"`
+
+	// AcknowledgedFrom Messages that were acknowledged before it were deleted; absent: none were.
+	AcknowledgedFrom time.Time `json:"acknowledgedFrom,omitempty"`
+
+	// AuditFrom Events before it were deleted; absent: none were.
+	AuditFrom  time.Time  `json:"auditFrom,omitempty"`
+	Checkpoint Checkpoint `json:"checkpoint,omitempty"`
+
+	// PoolID Examples: llm
+	PoolID string `json:"poolId"`
+
+	// TasksFrom Tasks that ended before it may have been deleted; absent: none were.
+	TasksFrom time.Time `json:"tasksFrom,omitempty"`
+
+	// UnreadFrom Messages that were posted before it were deleted; absent: none were.
+	UnreadFrom time.Time `json:"unreadFrom,omitempty"`
 }
 
 // PoolTenant defines model for PoolTenant.
@@ -3233,6 +3272,9 @@ type FollowMailboxParams struct {
 
 // ListMessagesParams defines parameters for ListMessages.
 type ListMessagesParams struct {
+	// PoolID Only messages of this pool's tasks.
+	PoolID *string `form:"poolId,omitempty" json:"poolId,omitempty"`
+
 	// Limit Messages of a page.
 	Limit *int64 `form:"limit,omitempty" json:"limit,omitempty"`
 
@@ -3883,6 +3925,13 @@ type ClientInterface interface {
 	//
 	// Corresponds with POST /pools/{poolId}/leases (the `LeaseTasks` operationId).
 	LeaseTasks(ctx context.Context, poolID string, body LeaseTasksJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetOrigin Read where a pool's history begins
+	//
+	// What retention has deleted, and the balance that what is left of the audit trail goes on from: whoever proves the history starts there.
+	//
+	// Corresponds with GET /pools/{poolId}/origin (the `GetOrigin` operationId).
+	GetOrigin(ctx context.Context, poolID string, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// CancelTasks Cancel every live task with a label
 	//
@@ -5122,6 +5171,23 @@ func (c *Client) LeaseTasksWithBody(ctx context.Context, poolID string, contentT
 // Corresponds with POST /pools/{poolId}/leases (the `LeaseTasks` operationId).
 func (c *Client) LeaseTasks(ctx context.Context, poolID string, body LeaseTasksJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewLeaseTasksRequest(c.Server, poolID, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetOrigin Read where a pool's history begins
+//
+// What retention has deleted, and the balance that what is left of the audit trail goes on from: whoever proves the history starts there.
+//
+// Corresponds with GET /pools/{poolId}/origin (the `GetOrigin` operationId).
+func (c *Client) GetOrigin(ctx context.Context, poolID string, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetOriginRequest(c.Server, poolID)
 	if err != nil {
 		return nil, err
 	}
@@ -7643,6 +7709,18 @@ func NewListMessagesRequest(server string, params *ListMessagesParams) (*http.Re
 		// per the OpenAPI spec (e.g. "color=blue,black,brown").
 		var rawQueryFragments []string
 
+		if params.PoolID != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "poolId", *params.PoolID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
 		if params.Limit != nil {
 
 			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int64"}); err != nil {
@@ -7917,6 +7995,40 @@ func NewLeaseTasksRequestWithBody(server string, poolID string, contentType stri
 	}
 
 	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewGetOriginRequest constructs an http.Request for the GetOrigin method
+func NewGetOriginRequest(server string, poolID string) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "poolId", poolID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/pools/%s/origin", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
 
 	return req, nil
 }
@@ -9921,6 +10033,15 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with POST /pools/{poolId}/leases (the `LeaseTasks` operationId).
 	LeaseTasksWithResponse(ctx context.Context, poolID string, body LeaseTasksJSONRequestBody, reqEditors ...RequestEditorFn) (*LeaseTasksResponse, error)
+
+	// GetOriginWithResponse Read where a pool's history begins
+	//
+	// What retention has deleted, and the balance that what is left of the audit trail goes on from: whoever proves the history starts there.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /pools/{poolId}/origin (the `GetOrigin` operationId).
+	GetOriginWithResponse(ctx context.Context, poolID string, reqEditors ...RequestEditorFn) (*GetOriginResponse, error)
 
 	// CancelTasksWithResponse Cancel every live task with a label
 	//
@@ -13187,6 +13308,82 @@ func (r LeaseTasksResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r LeaseTasksResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetOriginResponse503Headers the declared response headers of an HTTP 503 response for GetOrigin
+type GetOriginResponse503Headers struct {
+	RetryAfter int
+}
+
+type GetOriginResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *PoolOrigin
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *ProblemDetails
+	// ApplicationProblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationProblemJSON422 *ProblemDetails
+	// ApplicationProblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationProblemJSON500 *ProblemDetails
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *ProblemDetails
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *GetOriginResponse503Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetOriginResponse) GetJSON200() *PoolOrigin {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r GetOriginResponse) GetApplicationProblemJSON404() *ProblemDetails {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r GetOriginResponse) GetApplicationProblemJSON422() *ProblemDetails {
+	return r.ApplicationProblemJSON422
+}
+
+// GetApplicationProblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r GetOriginResponse) GetApplicationProblemJSON500() *ProblemDetails {
+	return r.ApplicationProblemJSON500
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r GetOriginResponse) GetApplicationProblemJSON503() *ProblemDetails {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r GetOriginResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetOriginResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetOriginResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetOriginResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -16689,6 +16886,21 @@ func (c *ClientWithResponses) LeaseTasksWithResponse(ctx context.Context, poolID
 	return ParseLeaseTasksResponse(rsp)
 }
 
+// GetOriginWithResponse Read where a pool's history begins
+//
+// What retention has deleted, and the balance that what is left of the audit trail goes on from: whoever proves the history starts there.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /pools/{poolId}/origin (the `GetOrigin` operationId).
+func (c *ClientWithResponses) GetOriginWithResponse(ctx context.Context, poolID string, reqEditors ...RequestEditorFn) (*GetOriginResponse, error) {
+	rsp, err := c.GetOrigin(ctx, poolID, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetOriginResponse(rsp)
+}
+
 // CancelTasksWithResponse Cancel every live task with a label
 //
 // Drops the queued, asks the running to stop, and counts both.
@@ -19913,6 +20125,73 @@ func ParseLeaseTasksResponse(rsp *http.Response) (*LeaseTasksResponse, error) {
 	switch {
 	case rsp.StatusCode == 503:
 		var headers LeaseTasksResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetOriginResponse parses an HTTP response from a GetOriginWithResponse call
+func ParseGetOriginResponse(rsp *http.Response) (*GetOriginResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetOriginResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest PoolOrigin
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest ProblemDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 503:
+		var headers GetOriginResponse503Headers
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value int
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {

@@ -9,6 +9,7 @@ import (
 	"github.com/parkinglot/parkinglot/internal/config"
 	"github.com/parkinglot/parkinglot/internal/domain"
 	"github.com/parkinglot/parkinglot/internal/garage"
+	"github.com/parkinglot/parkinglot/internal/parking"
 	"github.com/parkinglot/parkinglot/internal/store"
 )
 
@@ -61,6 +62,23 @@ func (p *parkingHalf) pool(ctx context.Context, id domain.PoolID) (store.PoolVie
 	view, err := p.Pool(ctx, id)
 	view.QueueBackend, view.MailboxBackend = p.backend, p.backend
 	return view, err //nolint:wrapcheck // has its code
+}
+
+// origin returns where the history of a facility begins; unknown is what to say of an id
+// that is none.
+func (p *parkingHalf) origin(ctx context.Context, stores map[domain.Backend]store.Store, id domain.PoolID, unknown error) (store.Origin, error) {
+	if domain.CodeOf(unknown) != domain.CodeUnknownPool {
+		return store.Origin{}, unknown
+	}
+	derived, err := p.Derived(ctx, id)
+	if err != nil {
+		return store.Origin{}, err //nolint:wrapcheck // has its code
+	}
+	if !derived {
+		return store.Origin{}, unknown
+	}
+	origin, err := stores[p.backend].Origin(ctx, domain.PoolID(parking.FacilityID(id).Source()))
+	return origin, edge(err, nil)
 }
 
 // readOnly says of a pool that is not known whether it is a facility, which takes no

@@ -61,6 +61,27 @@ func (s *service) Pool(ctx context.Context, id domain.PoolID) (store.PoolView, e
 	return view, edge(err, unknownPool(id))
 }
 
+// Origin implements api.Service. Messages may be in another backend than the trail.
+func (s *service) Origin(ctx context.Context, id domain.PoolID) (store.Origin, error) {
+	if _, err := s.home(ctx, id); err != nil {
+		return s.parking.origin(ctx, s.stores, id, err)
+	}
+	lists, err := everywhere(ctx, s.stores, func(ctx context.Context, st store.Store) ([]store.Origin, error) {
+		origin, err := st.Origin(ctx, id)
+		return []store.Origin{origin}, err //nolint:wrapcheck // the store's words
+	})
+	if err != nil {
+		return store.Origin{}, err
+	}
+	var origin store.Origin
+	for _, list := range lists {
+		for i := range list {
+			origin.Join(&list[i])
+		}
+	}
+	return origin, nil
+}
+
 // ChangePool implements api.Service.
 func (s *service) ChangePool(ctx context.Context, id domain.PoolID, change plan.PoolChange) (store.PoolView, error) {
 	answer, err := s.scheduler.Change(ctx, id, change)

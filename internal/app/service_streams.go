@@ -78,9 +78,9 @@ func (s *service) Acknowledge(ctx context.Context, filter store.MailboxFilter, u
 }
 
 // PostedMessages implements api.Service.
-func (s *service) PostedMessages(ctx context.Context, after domain.Cursor, limit int) ([]domain.Message, error) {
+func (s *service) PostedMessages(ctx context.Context, pool domain.PoolID, after domain.Cursor, limit int) ([]domain.Message, error) {
 	lists, err := everywhere(ctx, s.stores, func(ctx context.Context, st store.Store) ([]domain.Message, error) {
-		posted, err := st.PostedMessages(ctx, store.PostedFilter{Cursor: after, Limit: limit})
+		posted, err := st.PostedMessages(ctx, store.PostedFilter{Source: domain.Source(pool), Cursor: after, Limit: limit})
 		messages := make([]domain.Message, len(posted))
 		for i := range posted {
 			messages[i] = posted[i].Message

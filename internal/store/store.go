@@ -94,7 +94,9 @@ type Turns interface {
 	Turn(ctx context.Context, spec TurnSpec) (plan.Decisions, error)
 	// TurnCommitted reports whether turn turnNo of the pool exists and is turnID.
 	TurnCommitted(ctx context.Context, pool domain.PoolID, turnNo int64, turnID string) (bool, error)
-	// PruneTurns deletes turn rows older than the newest keep, at most 10,000 a call.
+	// PruneTurns deletes turn rows older than the newest keep, at most 10,000 a call. The
+	// last turn of each day (UTC) stays, as long as a later day of the trail may become its
+	// first one: Origin's checkpoint.
 	PruneTurns(ctx context.Context, pool domain.PoolID, keep int64) (int64, error)
 	// Reconcile counts the rows and compares them with the counters, in one
 	// snapshot. No error and no differences: they agree.
@@ -117,6 +119,63 @@ type PoolView struct {
 	Derived bool
 }
 
+// Origin says where what is kept of a pool's history begins, and what retention has
+// deleted here. The zero value: nothing was deleted.
+type Origin struct {
+	// Audit, Tasks, Unread and Acknowledged are horizons; zero: nothing was deleted. Events
+	// before Audit are gone. A task that ended before Tasks may be, a message that was posted before
+	// Unread, and one that was acknowledged before Acknowledged.
+	Audit        time.Time
+	Tasks        time.Time
+	Unread       time.Time
+	Acknowledged time.Time
+	// AcknowledgedDeleted is how many messages were deleted because they had been acknowledged.
+	AcknowledgedDeleted int64
+	// Home says that the trail is here.
+	Home bool
+	// Checkpoint is the balance that the trail goes on from: the counters of the last turn
+	// before Audit, or of the oldest that is still there. Nil: from an empty pool.
+	Checkpoint *domain.Counters
+}
+
+// Join adds what another backend has of the same pool, such as its mailbox's.
+func (o *Origin) Join(other *Origin) {
+	later := func(a *time.Time, b time.Time) {
+		if b.After(*a) {
+			*a = b
+		}
+	}
+	later(&o.Tasks, other.Tasks)
+	later(&o.Unread, other.Unread)
+	later(&o.Acknowledged, other.Acknowledged)
+	o.AcknowledgedDeleted += other.AcknowledgedDeleted
+	if !o.Home && (other.Home || other.Audit.After(o.Audit)) {
+		o.Home, o.Audit, o.Checkpoint = other.Home, other.Audit, other.Checkpoint
+	}
+}
+
+// Kinds of horizons, as dialects store them.
+const (
+	HorizonAudit        = "audit"
+	HorizonTasks        = "tasks"
+	HorizonUnread       = "unread"
+	HorizonAcknowledged = "acknowledged"
+)
+
+// Set notes a horizon of a kind.
+func (o *Origin) Set(what string, at time.Time, deleted int64) {
+	switch what {
+	case HorizonAudit:
+		o.Audit = at
+	case HorizonTasks:
+		o.Tasks = at
+	case HorizonUnread:
+		o.Unread = at
+	case HorizonAcknowledged:
+		o.Acknowledged, o.AcknowledgedDeleted = at, deleted
+	}
+}
+
 // Pools reads pools, and creates them.
 type Pools interface {
 	// CreatePool stores the pool with Version 1 and its first counters, at now (zero: the
@@ -129,6 +188,9 @@ type Pools interface {
 	ListPools(ctx context.Context) ([]PoolView, error)
 	// TenantUsages returns the usage rows of a pool by tenant.
 	TenantUsages(ctx context.Context, id domain.PoolID) ([]domain.TenantUsage, error)
+	// Origin returns where what is kept here of a pool's history begins, or of a facility's
+	// (by its source).
+	Origin(ctx context.Context, id domain.PoolID) (Origin, error)
 	// RecentCounters returns the counters of the newest turns that are kept, at most
 	// limit, oldest first.
 	RecentCounters(ctx context.Context, id domain.PoolID, limit int) ([]domain.Counters, error)

@@ -114,11 +114,19 @@ SELECT EXISTS (
 );
 
 -- name: PruneTurns :execrows
+-- Old rows, but for the newest before each midnight (UTC) that the audit trail begins at, or
+-- may begin at once retention has deleted the days before it: a proof starts from there.
 DELETE FROM pl_pool_turns AS t
 USING (
-    SELECT o.turn_no FROM pl_pool_turns AS o
-    WHERE o.pool_id = @pool_id
-      AND o.turn_no <= (SELECT n.turn_no FROM pl_pool_turns AS n WHERE n.pool_id = @pool_id ORDER BY n.turn_no DESC LIMIT 1) - @keep::bigint
+    SELECT o.turn_no
+    FROM (
+        SELECT i.turn_no, i.at, lead(i.at) OVER (ORDER BY i.turn_no) AS next_at
+        FROM pl_pool_turns AS i
+        WHERE i.pool_id = @pool_id
+          AND i.turn_no <= (SELECT n.turn_no FROM pl_pool_turns AS n WHERE n.pool_id = @pool_id ORDER BY n.turn_no DESC LIMIT 1) + 1 - @keep::bigint
+    ) AS o
+    WHERE (o.at AT TIME ZONE 'UTC')::date = (o.next_at AT TIME ZONE 'UTC')::date
+       OR o.next_at < (SELECT h.cut_at FROM pl_horizons AS h WHERE h.source = '' AND h.what = 'audit')
     ORDER BY o.turn_no
     LIMIT @max_rows
 ) AS old

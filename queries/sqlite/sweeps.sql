@@ -11,13 +11,15 @@ LIMIT CAST(sqlc.arg(max_rows) AS INTEGER);
 DELETE FROM pl_queue_jobs
 WHERE pool_id = sqlc.arg(pool_id) AND job_id = sqlc.arg(job_id) AND finished_at IS NOT NULL;
 
--- name: DeleteAckedMessages :execrows
+-- name: DeleteAckedMessages :many
+-- It returns the source of each.
 DELETE FROM pl_mailbox_messages
 WHERE rowid IN (
     SELECT m.rowid FROM pl_mailbox_messages AS m
     WHERE m.acked_at IS NOT NULL AND m.acked_at < sqlc.arg(before)
     ORDER BY m.acked_at
-    LIMIT CAST(sqlc.arg(max_rows) AS INTEGER));
+    LIMIT CAST(sqlc.arg(max_rows) AS INTEGER))
+RETURNING source;
 
 -- name: DeleteOldMessages :execrows
 -- The first of a source; within it created_at never falls as seq grows.

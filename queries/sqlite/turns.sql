@@ -23,13 +23,21 @@ SELECT count(*) FROM pl_pool_turns AS t
 WHERE t.pool_id = sqlc.arg(pool_id) AND t.turn_no = sqlc.arg(turn_no) AND t.turn_id = sqlc.arg(turn_id);
 
 -- name: PruneTurns :execrows
+-- Old rows, but for the newest before each midnight (UTC) that the audit trail begins at, or
+-- may begin at once retention has deleted the days before it: a proof starts from there.
 -- SQLite is built without LIMIT on DELETE: the bound is on the key, oldest first.
 DELETE FROM pl_pool_turns
 WHERE pl_pool_turns.pool_id = sqlc.arg(pool_id)
   AND pl_pool_turns.turn_no IN (
-    SELECT o.turn_no FROM pl_pool_turns AS o
-    WHERE o.pool_id = sqlc.arg(pool_id)
-      AND o.turn_no <= (SELECT max(n.turn_no) FROM pl_pool_turns AS n WHERE n.pool_id = sqlc.arg(pool_id)) - sqlc.arg(keep)
+    SELECT o.turn_no
+    FROM (
+        SELECT i.turn_no, i.at, lead(i.at) OVER (ORDER BY i.turn_no) AS next_at
+        FROM pl_pool_turns AS i
+        WHERE i.pool_id = sqlc.arg(pool_id)
+          AND i.turn_no <= (SELECT max(n.turn_no) FROM pl_pool_turns AS n WHERE n.pool_id = sqlc.arg(pool_id)) + 1 - sqlc.arg(keep)
+    ) AS o
+    WHERE o.at / 86400000000 = o.next_at / 86400000000
+       OR o.next_at < (SELECT h.cut_at FROM pl_horizons AS h WHERE h.source = '' AND h.what = 'audit')
     ORDER BY o.turn_no
     LIMIT 10000
   );

@@ -38,7 +38,10 @@ func (s *Store) SweepTasks(ctx context.Context, pool domain.PoolID, keep time.Du
 		if len(over) > 0 {
 			swept.Deleted, err = q.DeleteJobs(ctx, dbsqlc.DeleteJobsParams{PoolID: string(pool), JobIds: over})
 		}
-		return err
+		if err != nil {
+			return err
+		}
+		return raise(ctx, q, string(pool), store.HorizonTasks, before, swept.Deleted)
 	})
 	return swept, err
 }
@@ -51,8 +54,15 @@ func (s *Store) SweepMessages(ctx context.Context, unread, acked time.Duration) 
 		if err != nil {
 			return err
 		}
+		read := map[string]int64{}
 		for i := range rows {
 			over.Sources, over.Seqs = append(over.Sources, rows[i].Source), append(over.Seqs, rows[i].Seq)
+			read[rows[i].Source]++
+		}
+		for source, n := range read {
+			if err := raise(ctx, q, source, store.HorizonAcknowledged, now.Add(-acked), n); err != nil {
+				return err
+			}
 		}
 		sources, err := q.MessageSources(ctx)
 		if err != nil {
@@ -69,6 +79,9 @@ func (s *Store) SweepMessages(ctx context.Context, unread, acked time.Duration) 
 			}
 			for i := range rows {
 				over.Sources, over.Seqs = append(over.Sources, rows[i].Source), append(over.Seqs, rows[i].Seq)
+			}
+			if err := raise(ctx, q, source, store.HorizonUnread, now.Add(-unread), int64(len(rows))); err != nil {
+				return err
 			}
 		}
 		if len(over.Seqs) > 0 {
@@ -87,13 +100,27 @@ func (s *Store) SweepAudit(ctx context.Context, keep time.Duration) (dropped int
 		if err := q.LockWait(ctx, milliseconds(dropTimeout)); err != nil {
 			return err
 		}
-		dropped, refused = q.DropAuditDay(ctx, instant(now.Add(-keep)))
-		return refused
+		day, err := q.OldestAuditDay(ctx)
+		if err != nil || !day.Valid {
+			return err
+		}
+		if dropped, refused = q.DropAuditDay(ctx, instant(now.Add(-keep))); refused != nil {
+			return refused
+		}
+		return raise(ctx, q, "", store.HorizonAudit, day.Time.AddDate(0, 0, 1), dropped)
 	})
 	if hasCode(refused, codeLockNotAvailable) {
 		return 0, nil
 	}
 	return dropped, err
+}
+
+// raise notes that something was deleted, if it was.
+func raise(ctx context.Context, q *dbsqlc.Queries, source, what string, before time.Time, deleted int64) error {
+	if deleted == 0 {
+		return nil
+	}
+	return q.RaiseHorizon(ctx, dbsqlc.RaiseHorizonParams{Source: source, What: what, CutAt: instant(before), Deleted: deleted})
 }
 
 // OldestAudit implements store.Sweeps.

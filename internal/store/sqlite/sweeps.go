@@ -33,7 +33,7 @@ func (s *Store) SweepTasks(ctx context.Context, pool domain.PoolID, keep time.Du
 		if last := &rows[len(rows)-1]; len(rows) == sweepBatch && last.CreatedAt < before {
 			swept.Next = domain.JobID(last.JobID)
 		}
-		return nil
+		return raise(ctx, q, string(pool), store.HorizonTasks, before, swept.Deleted)
 	})
 	return swept, err
 }
@@ -41,11 +41,18 @@ func (s *Store) SweepTasks(ctx context.Context, pool domain.PoolID, keep time.Du
 // SweepMessages implements store.Sweeps.
 func (s *Store) SweepMessages(ctx context.Context, unread, acked time.Duration) (deleted int64, err error) {
 	now := s.now()
-	ackedBefore := micros(now.Add(-acked))
+	ackedBefore, unreadBefore := micros(now.Add(-acked)), micros(now.Add(-unread))
 	err = s.write(ctx, "sweep messages", func(ctx context.Context, q *dbsqlc.Queries) error {
-		if deleted, err = q.DeleteAckedMessages(ctx, dbsqlc.DeleteAckedMessagesParams{Before: &ackedBefore, MaxRows: sweepBatch}); err != nil {
+		read, err := q.DeleteAckedMessages(ctx, dbsqlc.DeleteAckedMessagesParams{Before: &ackedBefore, MaxRows: sweepBatch})
+		if err != nil {
 			return err
 		}
+		for _, source := range read {
+			if err := raise(ctx, q, source, store.HorizonAcknowledged, ackedBefore, 1); err != nil {
+				return err
+			}
+		}
+		deleted = int64(len(read))
 		names, err := q.ListSources(ctx)
 		if err != nil {
 			return err
@@ -55,9 +62,12 @@ func (s *Store) SweepMessages(ctx context.Context, unread, acked time.Duration) 
 				break
 			}
 			n, err := q.DeleteOldMessages(ctx, dbsqlc.DeleteOldMessagesParams{
-				Source: source, Before: micros(now.Add(-unread)), MaxRows: sweepBatch - deleted,
+				Source: source, Before: unreadBefore, MaxRows: sweepBatch - deleted,
 			})
 			if err != nil {
+				return err
+			}
+			if err := raise(ctx, q, source, store.HorizonUnread, unreadBefore, n); err != nil {
 				return err
 			}
 			deleted += n
@@ -85,9 +95,17 @@ func (s *Store) SweepAudit(ctx context.Context, keep time.Duration) (deleted int
 			}
 			deleted += n
 		}
-		return nil
+		return raise(ctx, q, "", store.HorizonAudit, before, deleted)
 	})
 	return deleted, err
+}
+
+// raise notes that something was deleted, if it was.
+func raise(ctx context.Context, q *dbsqlc.Queries, source, what string, before, deleted int64) error {
+	if deleted == 0 {
+		return nil
+	}
+	return q.RaiseHorizon(ctx, dbsqlc.RaiseHorizonParams{Source: source, What: what, CutAt: before, Deleted: deleted})
 }
 
 // OldestAudit implements store.Sweeps. There are no days to look after.

@@ -29,10 +29,13 @@ type Model struct {
 	messages map[domain.Source][]domain.Message
 	outbox   []domain.Message
 	workers  map[domain.WorkerID]store.Worker
+	origins  map[domain.PoolID]store.Origin // without Audit and Checkpoint
+	audit    time.Time                      // horizon of the trail; zero: none
 }
 
 type modelPool struct {
 	pool    domain.Pool
+	created time.Time
 	turns   []domain.Counters // by TurnNo, the newest last
 	jobs    []domain.Task     // by JobID
 	tenants map[domain.Tenant]domain.TenantUsage
@@ -49,6 +52,7 @@ func NewModel(backend domain.Backend, now func() time.Time) *Model {
 		events:   make(map[domain.Source][]domain.Event),
 		messages: make(map[domain.Source][]domain.Message),
 		workers:  make(map[domain.WorkerID]store.Worker),
+		origins:  make(map[domain.PoolID]store.Origin),
 	}
 }
 
@@ -110,7 +114,7 @@ func (m *Model) Turn(ctx context.Context, spec store.TurnSpec) (plan.Decisions, 
 		return d, nil
 	}
 	next := &modelPool{ // built aside, so that nothing is half-written
-		pool: p.pool, turns: p.turns, jobs: slices.Clone(p.jobs), tenants: maps.Clone(p.tenants), leases: maps.Clone(p.leases),
+		pool: p.pool, created: p.created, turns: p.turns, jobs: slices.Clone(p.jobs), tenants: maps.Clone(p.tenants), leases: maps.Clone(p.leases),
 	}
 	if err := next.apply(&d); err != nil {
 		return d, err
@@ -400,10 +404,24 @@ func (m *Model) PruneTurns(_ context.Context, pool domain.PoolID, keep int64) (i
 	if !ok {
 		return 0, nil
 	}
-	n := min(max(0, len(p.turns)-int(max(1, keep))), 10_000)
-	p.turns = p.turns[n:]
-	return int64(n), nil
+	old := max(0, len(p.turns)-int(max(1, keep)))
+	var kept []domain.Counters
+	var pruned int64
+	for i := range p.turns {
+		if i < old && pruned < 10_000 {
+			at, next := p.turns[i].At.Truncate(day), p.turns[i+1].At
+			if at.Equal(next.Truncate(day)) || next.Before(m.audit) {
+				pruned++
+				continue
+			}
+		}
+		kept = append(kept, p.turns[i])
+	}
+	p.turns = kept
+	return pruned, nil
 }
+
+const day = 24 * time.Hour
 
 // Reconcile implements store.Turns.
 func (m *Model) Reconcile(_ context.Context, pool domain.PoolID) ([]store.Difference, error) {

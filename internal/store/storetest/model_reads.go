@@ -26,7 +26,7 @@ func (m *Model) CreatePool(_ context.Context, pool domain.Pool, now time.Time) (
 	}
 	pool.Version = 1
 	m.pools[pool.PoolID] = &modelPool{
-		pool: pool, turns: []domain.Counters{{At: m.clock(now), Ceiling: pool.MaxUnits}},
+		pool: pool, created: m.clock(now), turns: []domain.Counters{{At: m.clock(now), Ceiling: pool.MaxUnits}},
 		tenants: make(map[domain.Tenant]domain.TenantUsage), leases: make(map[domain.JobID]domain.Lease),
 	}
 	return pool, nil

@@ -11,10 +11,12 @@ import (
 )
 
 var sweepTests = map[string]func(*testing.T, *bundle){
-	"tasks that ended long ago":    testSweepTasks,
-	"an id that comes again":       testSweptIDComesAgain,
-	"messages by their retentions": testSweepMessages,
-	"whole days of the trail":      testSweepAudit,
+	"tasks that ended long ago":     testSweepTasks,
+	"an id that comes again":        testSweptIDComesAgain,
+	"messages by their retentions":  testSweepMessages,
+	"whole days of the trail":       testSweepAudit,
+	"what is kept begins somewhere": testOrigin,
+	"what messages went":            testOriginOfMessages,
 }
 
 // sweepTasks goes through all tasks of a pool.
@@ -134,4 +136,76 @@ func testSweepAudit(t *testing.T, b *bundle) {
 	require.False(t, !oldest.IsZero() && oldest.Before(kept))
 	b.submit(t, "p", task("e"))
 	require.NotEmpty(t, b.events(t, store.EventFilter{TaskID: "e"}))
+}
+
+func (b *bundle) origin(t *testing.T, pool domain.PoolID) store.Origin {
+	t.Helper()
+	origin, err := b.Origin(t.Context(), pool)
+	require.NoError(t, err)
+	return origin
+}
+
+// testOrigin: the turn before the first day of the trail that is left is its checkpoint,
+// and outlives the other old turns.
+func testOrigin(t *testing.T, b *bundle) {
+	b.pool(t, "p")
+	require.Equal(t, store.Origin{Home: true}, b.origin(t, "p"))
+	var last []domain.Counters // of each day
+	for _, id := range []string{"a", "b", "c", "d"} {
+		b.complete(t, "p", b.submit(t, "p", task(domain.TaskID(id+"1"))).Started...)
+		b.submit(t, "p", task(domain.TaskID(id+"2")))
+		view, err := b.Pool(t.Context(), "p")
+		require.NoError(t, err)
+		last = append(last, view.Counters)
+		require.NoError(t, b.EnsureAudit(t.Context(), b.clock.Advance(24*time.Hour)))
+	}
+	b.submit(t, "p", task("e1"))
+	pruned, err := b.PruneTurns(t.Context(), "p", 1)
+	require.NoError(t, err)
+	require.Equal(t, int64(9), pruned, "of 14, four are the last of their day and one the newest")
+	require.Nil(t, b.origin(t, "p").Checkpoint, "nothing of the trail is gone")
+
+	const keep = 48 * time.Hour
+	for n := int64(1); n > 0; {
+		n, err = b.SweepAudit(t.Context(), keep)
+		require.NoError(t, err)
+	}
+	b.pool(t, "young")
+	origin := b.origin(t, "p")
+	require.Equal(t, b.clock.Now().Add(-keep).Truncate(24*time.Hour), origin.Audit)
+	require.NotNil(t, origin.Checkpoint)
+	require.Equal(t, last[1], *origin.Checkpoint)
+	first := b.events(t, store.EventFilter{Pool: "p", Limit: 1})
+	require.Equal(t, origin.Checkpoint.EventSeq+1, first[0].Seq)
+	require.Nil(t, b.origin(t, "young").Checkpoint, "its trail begins later")
+	require.Equal(t, store.Origin{Audit: origin.Audit}, b.origin(t, "elsewhere"))
+
+	pruned, err = b.PruneTurns(t.Context(), "p", 1)
+	require.NoError(t, err)
+	require.Equal(t, int64(1), pruned, "the balance of the day that is gone")
+	require.Equal(t, last[1], *b.origin(t, "p").Checkpoint)
+
+	b.clock.Advance(time.Hour)
+	require.Positive(t, b.sweepTasks(t, "p", keep))
+	require.Equal(t, b.clock.Now().Add(-keep), b.origin(t, "p").Tasks)
+}
+
+func testOriginOfMessages(t *testing.T, b *bundle) {
+	b.pool(t, "p")
+	d := b.submit(t, "p", many("a", 3, mailbox(domain.MailboxKey{Tenant: "acme", UserID: "u"}))...)
+	b.complete(t, "p", d.Started...)
+	all := store.MailboxFilter{Tenant: "acme", AllUsers: true, Limit: 100}
+	_, err := b.Acknowledge(t.Context(), all, domain.Cursor{"p": b.messages(t, all)[1].Seq}, time.Time{})
+	require.NoError(t, err)
+	b.clock.Advance(2 * time.Hour)
+	_, err = b.SweepMessages(t.Context(), 24*time.Hour, time.Hour)
+	require.NoError(t, err)
+	read := b.clock.Now().Add(-time.Hour)
+	require.Equal(t, store.Origin{Home: true, Acknowledged: read, AcknowledgedDeleted: 2}, b.origin(t, "p"))
+	b.clock.Advance(24 * time.Hour)
+	_, err = b.SweepMessages(t.Context(), 24*time.Hour, time.Hour)
+	require.NoError(t, err)
+	require.Equal(t, store.Origin{
+		Home: true, Acknowledged: read, AcknowledgedDeleted: 2, Unread: b.clock.Now().Add(-24 * time.Hour),
+	}, b.origin(t, "p"))
 }

@@ -138,6 +138,13 @@ type PlGateCall struct {
 	ObservedAt pgtype.Timestamptz
 }
 
+type PlHorizon struct {
+	Source  string
+	What    string
+	CutAt   pgtype.Timestamptz
+	Deleted int64
+}
+
 type PlLease struct {
 	PoolID        string
 	JobID         int64

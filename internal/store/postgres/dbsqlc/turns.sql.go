@@ -239,9 +239,15 @@ func (q *Queries) LockWait(ctx context.Context, wait string) error {
 const pruneTurns = `-- name: PruneTurns :execrows
 DELETE FROM pl_pool_turns AS t
 USING (
-    SELECT o.turn_no FROM pl_pool_turns AS o
-    WHERE o.pool_id = $1
-      AND o.turn_no <= (SELECT n.turn_no FROM pl_pool_turns AS n WHERE n.pool_id = $1 ORDER BY n.turn_no DESC LIMIT 1) - $2::bigint
+    SELECT o.turn_no
+    FROM (
+        SELECT i.turn_no, i.at, lead(i.at) OVER (ORDER BY i.turn_no) AS next_at
+        FROM pl_pool_turns AS i
+        WHERE i.pool_id = $1
+          AND i.turn_no <= (SELECT n.turn_no FROM pl_pool_turns AS n WHERE n.pool_id = $1 ORDER BY n.turn_no DESC LIMIT 1) + 1 - $2::bigint
+    ) AS o
+    WHERE (o.at AT TIME ZONE 'UTC')::date = (o.next_at AT TIME ZONE 'UTC')::date
+       OR o.next_at < (SELECT h.cut_at FROM pl_horizons AS h WHERE h.source = '' AND h.what = 'audit')
     ORDER BY o.turn_no
     LIMIT $3
 ) AS old
@@ -254,6 +260,8 @@ type PruneTurnsParams struct {
 	MaxRows int32
 }
 
+// Old rows, but for the newest before each midnight (UTC) that the audit trail begins at, or
+// may begin at once retention has deleted the days before it: a proof starts from there.
 func (q *Queries) PruneTurns(ctx context.Context, arg PruneTurnsParams) (int64, error) {
 	result, err := q.db.Exec(ctx, pruneTurns, arg.PoolID, arg.Keep, arg.MaxRows)
 	if err != nil {

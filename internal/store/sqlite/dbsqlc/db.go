@@ -126,6 +126,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.firstFreeOfLevelStmt, err = db.PrepareContext(ctx, firstFreeOfLevel); err != nil {
 		return nil, fmt.Errorf("error preparing query FirstFreeOfLevel: %w", err)
 	}
+	if q.firstTurnStmt, err = db.PrepareContext(ctx, firstTurn); err != nil {
+		return nil, fmt.Errorf("error preparing query FirstTurn: %w", err)
+	}
 	if q.forgetWorkerStmt, err = db.PrepareContext(ctx, forgetWorker); err != nil {
 		return nil, fmt.Errorf("error preparing query ForgetWorker: %w", err)
 	}
@@ -170,6 +173,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	}
 	if q.holdSpotsStmt, err = db.PrepareContext(ctx, holdSpots); err != nil {
 		return nil, fmt.Errorf("error preparing query HoldSpots: %w", err)
+	}
+	if q.horizonsStmt, err = db.PrepareContext(ctx, horizons); err != nil {
+		return nil, fmt.Errorf("error preparing query Horizons: %w", err)
 	}
 	if q.insertAdjustmentStmt, err = db.PrepareContext(ctx, insertAdjustment); err != nil {
 		return nil, fmt.Errorf("error preparing query InsertAdjustment: %w", err)
@@ -360,6 +366,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.queuePlaceStmt, err = db.PrepareContext(ctx, queuePlace); err != nil {
 		return nil, fmt.Errorf("error preparing query QueuePlace: %w", err)
 	}
+	if q.raiseHorizonStmt, err = db.PrepareContext(ctx, raiseHorizon); err != nil {
+		return nil, fmt.Errorf("error preparing query RaiseHorizon: %w", err)
+	}
 	if q.recentTurnsStmt, err = db.PrepareContext(ctx, recentTurns); err != nil {
 		return nil, fmt.Errorf("error preparing query RecentTurns: %w", err)
 	}
@@ -404,6 +413,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	}
 	if q.ticketsOfVehicleStmt, err = db.PrepareContext(ctx, ticketsOfVehicle); err != nil {
 		return nil, fmt.Errorf("error preparing query TicketsOfVehicle: %w", err)
+	}
+	if q.turnBeforeStmt, err = db.PrepareContext(ctx, turnBefore); err != nil {
+		return nil, fmt.Errorf("error preparing query TurnBefore: %w", err)
 	}
 	if q.turnCommittedStmt, err = db.PrepareContext(ctx, turnCommitted); err != nil {
 		return nil, fmt.Errorf("error preparing query TurnCommitted: %w", err)
@@ -616,6 +628,11 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing firstFreeOfLevelStmt: %w", cerr)
 		}
 	}
+	if q.firstTurnStmt != nil {
+		if cerr := q.firstTurnStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing firstTurnStmt: %w", cerr)
+		}
+	}
 	if q.forgetWorkerStmt != nil {
 		if cerr := q.forgetWorkerStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing forgetWorkerStmt: %w", cerr)
@@ -689,6 +706,11 @@ func (q *Queries) Close() error {
 	if q.holdSpotsStmt != nil {
 		if cerr := q.holdSpotsStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing holdSpotsStmt: %w", cerr)
+		}
+	}
+	if q.horizonsStmt != nil {
+		if cerr := q.horizonsStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing horizonsStmt: %w", cerr)
 		}
 	}
 	if q.insertAdjustmentStmt != nil {
@@ -1006,6 +1028,11 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing queuePlaceStmt: %w", cerr)
 		}
 	}
+	if q.raiseHorizonStmt != nil {
+		if cerr := q.raiseHorizonStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing raiseHorizonStmt: %w", cerr)
+		}
+	}
 	if q.recentTurnsStmt != nil {
 		if cerr := q.recentTurnsStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing recentTurnsStmt: %w", cerr)
@@ -1079,6 +1106,11 @@ func (q *Queries) Close() error {
 	if q.ticketsOfVehicleStmt != nil {
 		if cerr := q.ticketsOfVehicleStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing ticketsOfVehicleStmt: %w", cerr)
+		}
+	}
+	if q.turnBeforeStmt != nil {
+		if cerr := q.turnBeforeStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing turnBeforeStmt: %w", cerr)
 		}
 	}
 	if q.turnCommittedStmt != nil {
@@ -1214,6 +1246,7 @@ type Queries struct {
 	firstFreeByPlaceStmt      *sql.Stmt
 	firstFreeNearestStmt      *sql.Stmt
 	firstFreeOfLevelStmt      *sql.Stmt
+	firstTurnStmt             *sql.Stmt
 	forgetWorkerStmt          *sql.Stmt
 	freeSpotsStmt             *sql.Stmt
 	gateCallsStmt             *sql.Stmt
@@ -1229,6 +1262,7 @@ type Queries struct {
 	getWaitingStmt            *sql.Stmt
 	heldJobsStmt              *sql.Stmt
 	holdSpotsStmt             *sql.Stmt
+	horizonsStmt              *sql.Stmt
 	insertAdjustmentStmt      *sql.Stmt
 	insertEventStmt           *sql.Stmt
 	insertFacilityStmt        *sql.Stmt
@@ -1292,6 +1326,7 @@ type Queries struct {
 	putMessageStmt            *sql.Stmt
 	putReservationSpotsStmt   *sql.Stmt
 	queuePlaceStmt            *sql.Stmt
+	raiseHorizonStmt          *sql.Stmt
 	recentTurnsStmt           *sql.Stmt
 	refundPaymentsStmt        *sql.Stmt
 	relaneJobsStmt            *sql.Stmt
@@ -1307,6 +1342,7 @@ type Queries struct {
 	ticketsExitedStmt         *sql.Stmt
 	ticketsOfFacilityStmt     *sql.Stmt
 	ticketsOfVehicleStmt      *sql.Stmt
+	turnBeforeStmt            *sql.Stmt
 	turnCommittedStmt         *sql.Stmt
 	updateFacilityStmt        *sql.Stmt
 	updateJobStmt             *sql.Stmt
@@ -1359,6 +1395,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		firstFreeByPlaceStmt:      q.firstFreeByPlaceStmt,
 		firstFreeNearestStmt:      q.firstFreeNearestStmt,
 		firstFreeOfLevelStmt:      q.firstFreeOfLevelStmt,
+		firstTurnStmt:             q.firstTurnStmt,
 		forgetWorkerStmt:          q.forgetWorkerStmt,
 		freeSpotsStmt:             q.freeSpotsStmt,
 		gateCallsStmt:             q.gateCallsStmt,
@@ -1374,6 +1411,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		getWaitingStmt:            q.getWaitingStmt,
 		heldJobsStmt:              q.heldJobsStmt,
 		holdSpotsStmt:             q.holdSpotsStmt,
+		horizonsStmt:              q.horizonsStmt,
 		insertAdjustmentStmt:      q.insertAdjustmentStmt,
 		insertEventStmt:           q.insertEventStmt,
 		insertFacilityStmt:        q.insertFacilityStmt,
@@ -1437,6 +1475,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		putMessageStmt:            q.putMessageStmt,
 		putReservationSpotsStmt:   q.putReservationSpotsStmt,
 		queuePlaceStmt:            q.queuePlaceStmt,
+		raiseHorizonStmt:          q.raiseHorizonStmt,
 		recentTurnsStmt:           q.recentTurnsStmt,
 		refundPaymentsStmt:        q.refundPaymentsStmt,
 		relaneJobsStmt:            q.relaneJobsStmt,
@@ -1452,6 +1491,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		ticketsExitedStmt:         q.ticketsExitedStmt,
 		ticketsOfFacilityStmt:     q.ticketsOfFacilityStmt,
 		ticketsOfVehicleStmt:      q.ticketsOfVehicleStmt,
+		turnBeforeStmt:            q.turnBeforeStmt,
 		turnCommittedStmt:         q.turnCommittedStmt,
 		updateFacilityStmt:        q.updateFacilityStmt,
 		updateJobStmt:             q.updateJobStmt,

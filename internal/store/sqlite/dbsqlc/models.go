@@ -74,6 +74,13 @@ type PlGateCall struct {
 	ObservedAt int64
 }
 
+type PlHorizon struct {
+	Source  string
+	What    string
+	CutAt   int64
+	Deleted int64
+}
+
 type PlLease struct {
 	PoolID        string
 	JobID         int64

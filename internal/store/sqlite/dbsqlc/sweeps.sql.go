@@ -9,13 +9,14 @@ import (
 	"context"
 )
 
-const deleteAckedMessages = `-- name: DeleteAckedMessages :execrows
+const deleteAckedMessages = `-- name: DeleteAckedMessages :many
 DELETE FROM pl_mailbox_messages
 WHERE rowid IN (
     SELECT m.rowid FROM pl_mailbox_messages AS m
     WHERE m.acked_at IS NOT NULL AND m.acked_at < ?1
     ORDER BY m.acked_at
     LIMIT CAST(?2 AS INTEGER))
+RETURNING source
 `
 
 type DeleteAckedMessagesParams struct {
@@ -23,12 +24,28 @@ type DeleteAckedMessagesParams struct {
 	MaxRows int64
 }
 
-func (q *Queries) DeleteAckedMessages(ctx context.Context, arg DeleteAckedMessagesParams) (int64, error) {
-	result, err := q.exec(ctx, q.deleteAckedMessagesStmt, deleteAckedMessages, arg.Before, arg.MaxRows)
+// It returns the source of each.
+func (q *Queries) DeleteAckedMessages(ctx context.Context, arg DeleteAckedMessagesParams) ([]string, error) {
+	rows, err := q.query(ctx, q.deleteAckedMessagesStmt, deleteAckedMessages, arg.Before, arg.MaxRows)
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
-	return result.RowsAffected()
+	defer rows.Close()
+	var items []string
+	for rows.Next() {
+		var source string
+		if err := rows.Scan(&source); err != nil {
+			return nil, err
+		}
+		items = append(items, source)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const deleteJob = `-- name: DeleteJob :execrows

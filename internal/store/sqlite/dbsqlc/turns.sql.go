@@ -187,9 +187,15 @@ const pruneTurns = `-- name: PruneTurns :execrows
 DELETE FROM pl_pool_turns
 WHERE pl_pool_turns.pool_id = ?1
   AND pl_pool_turns.turn_no IN (
-    SELECT o.turn_no FROM pl_pool_turns AS o
-    WHERE o.pool_id = ?1
-      AND o.turn_no <= (SELECT max(n.turn_no) FROM pl_pool_turns AS n WHERE n.pool_id = ?1) - ?2
+    SELECT o.turn_no
+    FROM (
+        SELECT i.turn_no, i.at, lead(i.at) OVER (ORDER BY i.turn_no) AS next_at
+        FROM pl_pool_turns AS i
+        WHERE i.pool_id = ?1
+          AND i.turn_no <= (SELECT max(n.turn_no) FROM pl_pool_turns AS n WHERE n.pool_id = ?1) + 1 - ?2
+    ) AS o
+    WHERE o.at / 86400000000 = o.next_at / 86400000000
+       OR o.next_at < (SELECT h.cut_at FROM pl_horizons AS h WHERE h.source = '' AND h.what = 'audit')
     ORDER BY o.turn_no
     LIMIT 10000
   )
@@ -200,6 +206,8 @@ type PruneTurnsParams struct {
 	Keep   int64
 }
 
+// Old rows, but for the newest before each midnight (UTC) that the audit trail begins at, or
+// may begin at once retention has deleted the days before it: a proof starts from there.
 // SQLite is built without LIMIT on DELETE: the bound is on the key, oldest first.
 func (q *Queries) PruneTurns(ctx context.Context, arg PruneTurnsParams) (int64, error) {
 	result, err := q.exec(ctx, q.pruneTurnsStmt, pruneTurns, arg.PoolID, arg.Keep)
