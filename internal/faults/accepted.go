@@ -52,27 +52,13 @@ func (r *Result) accepted(ctx context.Context, log string, pools []clients.Pool,
 	if err := clients.ReadLog(log, func(e clients.Entry) { r.heard(tasks, e) }); err != nil {
 		return err
 	}
-	loaded := map[domain.PoolID]bool{}
 	for _, p := range pools {
-		loaded[p.ID] = true
 		if err := r.follow(ctx, source, p.ID, tasks); err != nil {
 			return err
 		}
-	}
-	err := source.Messages(ctx, func(m *domain.Message) {
-		if !loaded[m.PoolID] {
-			return
+		if err := r.collect(ctx, source, p.ID, tasks); err != nil {
+			return err
 		}
-		r.Promised.Messages++
-		tenant := m.Mailbox.Tenant
-		if t := tasks[named{m.PoolID, m.TaskID}]; t == nil || t.tenant != tenant {
-			r.addf(Lost, "mailbox of %s: a message of task %s in %s, which was never submitted with that key", tenant, m.TaskID, m.PoolID)
-		} else {
-			t.messages++
-		}
-	})
-	if err != nil {
-		return fmt.Errorf("read the mailboxes: %w", err)
 	}
 	for name, t := range tasks {
 		r.settle(name, t)
@@ -115,9 +101,33 @@ func (r *Result) heard(tasks map[named]*told, e clients.Entry) {
 	}
 }
 
+// collect counts the messages of a pool's tasks in all mailboxes.
+func (r *Result) collect(ctx context.Context, source history.Source, pool domain.PoolID, tasks map[named]*told) error {
+	stream := source.Messages(pool)
+	for {
+		messages, err := stream.Next(ctx)
+		if err != nil {
+			return fmt.Errorf("read the mailboxes: %w", err)
+		}
+		if len(messages) == 0 {
+			return nil
+		}
+		for i := range messages {
+			m := &messages[i]
+			r.Promised.Messages++
+			tenant := m.Mailbox.Tenant
+			if t := tasks[named{m.PoolID, m.TaskID}]; t == nil || t.tenant != tenant {
+				r.addf(Lost, "mailbox of %s: a message of task %s in %s, which was never submitted with that key", tenant, m.TaskID, m.PoolID)
+			} else {
+				t.messages++
+			}
+		}
+	}
+}
+
 // follow counts what the trail of a pool says of each task.
 func (r *Result) follow(ctx context.Context, source history.Source, pool domain.PoolID, tasks map[named]*told) error {
-	stream := source.Events(history.EventQuery{Pool: pool})
+	stream := source.Events(history.EventQuery{Source: domain.Source(pool)})
 	for {
 		events, err := stream.Next(ctx)
 		if err != nil {

@@ -12,6 +12,7 @@ import (
 	"github.com/parkinglot/parkinglot/internal/domain"
 	"github.com/parkinglot/parkinglot/internal/faults/clients"
 	"github.com/parkinglot/parkinglot/internal/history"
+	"github.com/parkinglot/parkinglot/internal/store"
 )
 
 // trail is a history in slices.
@@ -24,21 +25,26 @@ func (tr *trail) Pools(context.Context) ([]history.Pool, error) { return nil, ni
 
 func (tr *trail) Tasks(context.Context, domain.PoolID, func(*domain.Task)) error { return nil }
 
-func (tr *trail) Events(history.EventQuery) history.Stream { return &once{events: tr.events} }
+func (tr *trail) Others(context.Context) ([]domain.Source, error) { return nil, nil }
 
-func (tr *trail) Messages(_ context.Context, each func(*domain.Message)) error {
-	for i := range tr.messages {
-		each(&tr.messages[i])
-	}
-	return nil
+func (tr *trail) Origin(context.Context, domain.Source) (store.Origin, error) {
+	return store.Origin{}, nil
 }
 
-type once struct{ events []domain.Event }
+func (tr *trail) Events(history.EventQuery) history.Stream[domain.Event] {
+	return &once[domain.Event]{tr.events}
+}
 
-func (o *once) Next(context.Context) ([]domain.Event, error) {
-	events := o.events
-	o.events = nil
-	return events, nil
+func (tr *trail) Messages(domain.PoolID) history.Stream[domain.Message] {
+	return &once[domain.Message]{tr.messages}
+}
+
+type once[T any] struct{ all []T }
+
+func (o *once[T]) Next(context.Context) ([]T, error) {
+	all := o.all
+	o.all = nil
+	return all, nil
 }
 
 // TestAcceptedFindsPlantedViolations: task a was accepted after one try without an answer, b was refused.

@@ -2,6 +2,7 @@ package history_test
 
 import (
 	"context"
+	"slices"
 	"testing"
 	"time"
 
@@ -9,6 +10,7 @@ import (
 
 	"github.com/parkinglot/parkinglot/internal/domain"
 	"github.com/parkinglot/parkinglot/internal/history"
+	"github.com/parkinglot/parkinglot/internal/store"
 )
 
 // shelf is a Source that holds everything in slices.
@@ -17,14 +19,39 @@ type shelf struct {
 	events   []domain.Event
 	tasks    []domain.Task
 	messages []domain.Message
+	origin   store.Origin
+	late     int // the reading of messages that is the first to find any
+	reads    int
 	// meanwhile is called once rows were read, as a server goes on working.
 	meanwhile func(*shelf)
 }
 
 func (s *shelf) Pools(context.Context) ([]history.Pool, error) { return s.pools, nil }
 
-func (s *shelf) Events(query history.EventQuery) history.Stream {
-	return &shelfStream{shelf: s, query: query}
+func (s *shelf) Others(context.Context) ([]domain.Source, error) {
+	var others []domain.Source
+	for i := range s.events {
+		if source := s.events[i].Source; source != domain.Source(pool) && !slices.Contains(others, source) {
+			others = append(others, source)
+		}
+	}
+	return others, nil
+}
+
+func (s *shelf) Origin(context.Context, domain.Source) (store.Origin, error) { return s.origin, nil }
+
+func (s *shelf) Events(query history.EventQuery) history.Stream[domain.Event] {
+	next := 0
+	return stream[domain.Event](func() []domain.Event {
+		var page []domain.Event
+		for ; next < len(s.events) && len(page) < 3; next++ {
+			e := s.events[next]
+			if e.Source == query.Source && (query.Kind == "" || e.Kind == query.Kind) && !e.At.Before(query.From) {
+				page = append(page, e)
+			}
+		}
+		return page
+	})
 }
 
 func (s *shelf) Tasks(_ context.Context, id domain.PoolID, each func(*domain.Task)) error {
@@ -39,29 +66,23 @@ func (s *shelf) Tasks(_ context.Context, id domain.PoolID, each func(*domain.Tas
 	return nil
 }
 
-func (s *shelf) Messages(_ context.Context, each func(*domain.Message)) error {
-	for i := range s.messages {
-		each(&s.messages[i])
-	}
-	return nil
-}
-
-type shelfStream struct {
-	shelf *shelf
-	query history.EventQuery
-	next  int
-}
-
-func (s *shelfStream) Next(context.Context) ([]domain.Event, error) {
-	var page []domain.Event
-	for ; s.next < len(s.shelf.events) && len(page) < 3; s.next++ {
-		e := s.shelf.events[s.next]
-		if (s.query.Pool == "" || e.PoolID == s.query.Pool) && (s.query.Kind == "" || e.Kind == s.query.Kind) {
-			page = append(page, e)
+func (s *shelf) Messages(domain.PoolID) history.Stream[domain.Message] {
+	next := 0
+	return stream[domain.Message](func() []domain.Message {
+		s.reads++
+		if s.reads < s.late {
+			return nil
 		}
-	}
-	return page, nil
+		page := s.messages[next:]
+		next = len(s.messages)
+		return page
+	})
 }
+
+// stream is a Stream of pages.
+type stream[T any] func() []T
+
+func (f stream[T]) Next(context.Context) ([]T, error) { return f(), nil }
 
 // settled is a shelf with two completed tasks, one of them with a mailbox, and a
 // parked one.
@@ -75,7 +96,7 @@ func settled() *shelf {
 	tr.add(domain.EventEnqueue, "d", 5, 0)
 	box := &domain.MailboxKey{Tenant: "acme"}
 	task := func(id domain.TaskID, units domain.Units, status domain.Status, attempt int) domain.Task {
-		return domain.Task{PoolID: pool, TaskID: id, Submission: 1, Units: units, Status: status, Attempt: attempt, Mailbox: box}
+		return domain.Task{PoolID: pool, JobID: tr.job("", id), TaskID: id, Submission: 1, Units: units, Status: status, Attempt: attempt, Mailbox: box}
 	}
 	s := &shelf{
 		pools: []history.Pool{{ID: pool, MaxUnits: 10, MaxOvertakes: 16, Counters: history.Counters{
@@ -89,7 +110,7 @@ func settled() *shelf {
 	}
 	s.tasks[2].Mailbox = nil
 	s.messages = []domain.Message{{
-		Source: domain.Source(pool), Seq: 1, Mailbox: *box, PoolID: pool, TaskID: "a", Submission: 1, Status: domain.StatusCompleted,
+		Source: domain.Source(pool), Seq: 1, Mailbox: *box, PoolID: pool, TaskID: "a", JobID: 1, Submission: 1, Status: domain.StatusCompleted,
 	}}
 	return s
 }
@@ -122,28 +143,32 @@ func TestCheckFindsPlantedViolations(t *testing.T) {
 		"duplicate message": {func(s *shelf) { s.messages = append(s.messages, s.messages[0]) }, history.PromiseMailbox, "2 messages for one outcome"},
 		"early message": {func(s *shelf) {
 			s.messages = append(s.messages, s.messages[0])
-			s.messages[1].TaskID = "c"
+			s.messages[1].TaskID, s.messages[1].JobID = "c", 3
 		}, history.PromiseMailbox, "the task is running"},
 		"message without key": {func(s *shelf) {
 			s.messages = append(s.messages, s.messages[0])
-			s.messages[1].TaskID = "b"
+			s.messages[1].TaskID, s.messages[1].JobID = "b", 2
 		}, history.PromiseMailbox, "without a mailbox key"},
 		"message without task": {func(s *shelf) {
 			s.messages = append(s.messages, s.messages[0])
-			s.messages[1].TaskID = "nobody"
+			s.messages[1].TaskID, s.messages[1].JobID = "nobody", 9
 		}, history.PromiseMailbox, "without events"},
 		"message tells another outcome": {func(s *shelf) {
 			s.messages[0].Status = domain.StatusFailed
 		}, history.PromiseMailbox, "the message says failed"},
-		"row differs":      {func(s *shelf) { s.tasks[1].Status = domain.StatusQueued }, history.PromiseRows, "the row is queued, its trail ends with running"},
-		"row's attempt":    {func(s *shelf) { s.tasks[1].Attempt = 2 }, history.PromiseRows, "the row has 2 attempts"},
-		"row's units":      {func(s *shelf) { s.tasks[3].Units = 7 }, history.PromiseRows, "the row has 7 units"},
-		"row's reason":     {func(s *shelf) { s.tasks[3].Reason.Code = domain.ReasonForced }, history.PromiseRows, `reason "forced"`},
-		"row's end":        {func(s *shelf) { now := time.Now(); s.tasks[3].FinishedAt = &now }, history.PromiseRows, "the row ended at"},
-		"row w/o event":    {func(s *shelf) { s.tasks[3].TaskID = "nobody" }, history.PromiseRows, "there is a row and no event"},
-		"too often passed": {func(s *shelf) { s.tasks[0].Overtaken = 17 }, history.PromiseOvertakes, "overtaken 17 times"},
-		"counter drifted":  {func(s *shelf) { s.pools[0].Counters.ActiveUnits = 7 }, history.PromiseCounters, "active_units is 7"},
-		"trail cut off":    {func(s *shelf) { s.events = s.events[:9] }, history.PromiseCounters, "its trail ends at 9"},
+		"row differs":        {func(s *shelf) { s.tasks[1].Status = domain.StatusQueued }, history.PromiseRows, "the row is queued, its trail ends with running"},
+		"row's attempt":      {func(s *shelf) { s.tasks[1].Attempt = 2 }, history.PromiseRows, "the row has 2 attempts"},
+		"row's units":        {func(s *shelf) { s.tasks[3].Units = 7 }, history.PromiseRows, "the row has 7 units"},
+		"row's reason":       {func(s *shelf) { s.tasks[3].Reason.Code = domain.ReasonForced }, history.PromiseRows, `reason "forced"`},
+		"row's end":          {func(s *shelf) { now := time.Now(); s.tasks[3].FinishedAt = &now }, history.PromiseRows, "the row ended at"},
+		"row w/o event":      {func(s *shelf) { s.tasks[3].TaskID, s.tasks[3].JobID = "nobody", 9 }, history.PromiseRows, "there is a row and no event"},
+		"row of another":     {func(s *shelf) { s.tasks[3].TaskID = "nobody" }, history.PromiseRows, "the row is of task nobody"},
+		"row is missing":     {func(s *shelf) { s.tasks = s.tasks[:3] }, history.PromiseRows, "its row is missing, its trail ends with completed"},
+		"live row missing":   {func(s *shelf) { s.tasks = s.tasks[1:] }, history.PromiseRows, "its row is missing, its trail ends with queued"},
+		"message of another": {func(s *shelf) { s.messages[0].TaskID = "nobody" }, history.PromiseMailbox, "the message of its job is of task nobody"},
+		"too often passed":   {func(s *shelf) { s.tasks[0].Overtaken = 17 }, history.PromiseOvertakes, "overtaken 17 times"},
+		"counter drifted":    {func(s *shelf) { s.pools[0].Counters.ActiveUnits = 7 }, history.PromiseCounters, "active_units is 7"},
+		"trail cut off":      {func(s *shelf) { s.events = s.events[:9] }, history.PromiseCounters, "its trail ends at 9"},
 		"facility gap": {func(s *shelf) {
 			s.events = append(s.events, domain.Event{Source: "garage", Seq: 2, Kind: "parking.entry"})
 		}, history.PromiseSequence, "events 1 to 1 are missing"},
@@ -163,9 +188,9 @@ func TestCheckIsFairToAServerThatGoesOn(t *testing.T) {
 	t.Parallel()
 	s := settled()
 	s.tasks[1].Status = domain.StatusCompleted // read after the trail had been followed
-	s.tasks = append(s.tasks, domain.Task{PoolID: pool, TaskID: "e", Submission: 1, Units: 1, Status: domain.StatusQueued})
+	s.tasks = append(s.tasks, domain.Task{PoolID: pool, JobID: 5, TaskID: "e", Submission: 1, Units: 1, Status: domain.StatusQueued})
 	s.messages = append(s.messages, s.messages[0])
-	s.messages[1].TaskID = "c"
+	s.messages[1].TaskID, s.messages[1].JobID = "c", 3
 	s.meanwhile = func(s *shelf) {
 		tr := &trail{events: s.events}
 		tr.add(domain.EventComplete, "c", 6, 1)
@@ -184,28 +209,12 @@ func TestCheckIsFairToAServerThatGoesOn(t *testing.T) {
 func TestCheckWaitsForMessagesOnTheirWay(t *testing.T) {
 	t.Parallel()
 	s := settled()
-	late := s.messages
-	s.messages = nil
-	source := &lateMail{shelf: s, messages: late}
-	report, err := history.Check(t.Context(), source, history.Options{Keep: 10, MailGrace: 10 * time.Second})
+	s.late = 3
+	report, err := history.Check(t.Context(), s, history.Options{Keep: 10, MailGrace: 10 * time.Second})
 	require.NoError(t, err)
 	require.Empty(t, report.First)
-	require.Equal(t, 3, source.reads)
-}
-
-// lateMail delivers its messages with the third reading.
-type lateMail struct {
-	*shelf
-	messages []domain.Message
-	reads    int
-}
-
-func (l *lateMail) Messages(ctx context.Context, each func(*domain.Message)) error {
-	l.reads++
-	if l.reads == 3 {
-		l.shelf.messages = l.messages
-	}
-	return l.shelf.Messages(ctx, each)
+	require.EqualValues(t, 1, report.Messages)
+	require.Equal(t, 4, s.reads, "and once more to find no more")
 }
 
 func TestCheckNamesAnUnknownPool(t *testing.T) {
@@ -231,7 +240,7 @@ func TestCheckCountsWhoWasPassed(t *testing.T) {
 	tr := &trail{events: s.events}
 	for _, id := range []domain.TaskID{"x", "y", "z"} { // all pass d
 		tr.run(id, 1)
-		s.tasks = append(s.tasks, domain.Task{PoolID: pool, TaskID: id, Submission: 1, Units: 1, Status: domain.StatusCompleted, Attempt: 1})
+		s.tasks = append(s.tasks, domain.Task{PoolID: pool, JobID: tr.job("", id), TaskID: id, Submission: 1, Units: 1, Status: domain.StatusCompleted, Attempt: 1})
 	}
 	s.tasks[len(s.tasks)-1].Priority = domain.PriorityHigh // of another class
 	s.events = tr.events

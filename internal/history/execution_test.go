@@ -45,7 +45,7 @@ func handover() *trail {
 
 func TestExecutionMeasuresTheHandover(t *testing.T) {
 	t.Parallel()
-	l, found := replay(handover(), 10)
+	l, found := replay(t, handover(), 10)
 	var log logOf
 	log.run("a", 1, 8, 2.5, 4.5)
 	log.run("b", 1, 8, 6.25, 6.5)
@@ -101,7 +101,7 @@ func TestExecutionFindsPlantedViolations(t *testing.T) {
 			t.Parallel()
 			tr, log := handover(), logOf{}
 			test.plant(tr, &log)
-			l, found := replay(tr, 10)
+			l, found := replay(t, tr, 10)
 			history.Execution(l, log)
 			requireViolation(t, found, history.PromiseExecution, test.says)
 		})
@@ -112,7 +112,7 @@ func TestExecutionFindsPlantedViolations(t *testing.T) {
 // record of the entry, a minute passed.
 func TestExecutionForgivesAProcessHeldUp(t *testing.T) {
 	t.Parallel()
-	l, found := replay(handover(), 10)
+	l, found := replay(t, handover(), 10)
 	var log logOf
 	log.run("a", 1, 8, 2.5, 4.5)
 	log.run("b", 1, 8, 6.25, 6.5)
@@ -129,7 +129,7 @@ func TestExecutionReportsWorkPastItsLoss(t *testing.T) {
 	tr := handover()
 	tr.events[4].Kind = domain.EventLost
 	tr.events[4].Status = domain.StatusFailed
-	l, found := replay(tr, 10)
+	l, found := replay(t, tr, 10)
 	var log logOf
 	log.run("a", 1, 8, 2.5, 1005)
 	log.run("b", 1, 8, 6.25, 6.5)
@@ -146,7 +146,7 @@ func TestExecutionReportsWorkBegunAfterItsLoss(t *testing.T) {
 	tr := handover()
 	tr.events[4].Kind = domain.EventLost
 	tr.events[4].Status = domain.StatusFailed
-	l, found := replay(tr, 10)
+	l, found := replay(t, tr, 10)
 	var log logOf
 	log.run("b", 1, 8, 6.25, 6.9)
 	log.run("a", 1, 8, 6.5, 1006.5)
@@ -160,7 +160,7 @@ func TestExecutionReportsWorkBegunAfterItsLoss(t *testing.T) {
 // attempt that completed before anybody entered it is counted, with or without an exit.
 func TestExecutionCountsWhatEndedByItself(t *testing.T) {
 	t.Parallel()
-	l, found := replay(handover(), 10)
+	l, found := replay(t, handover(), 10)
 	var log logOf
 	log.run("b", 1, 8, 6.25, 6.9)
 	log.add(attempts.RecordEnter, "a", 1, 8, 6.5)
@@ -171,7 +171,7 @@ func TestExecutionCountsWhatEndedByItself(t *testing.T) {
 
 func TestExecutionEndsWhatItsProcessDidNot(t *testing.T) {
 	t.Parallel()
-	l, found := replay(handover(), 10)
+	l, found := replay(t, handover(), 10)
 	var log logOf
 	log.add(attempts.RecordEnter, "a", 1, 8, 2.5)
 	log.run("b", 1, 8, 6.25, 6.5)

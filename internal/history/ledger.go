@@ -10,10 +10,17 @@ import (
 // Start is where a ledger begins: the zero value at the first event of an empty
 // pool, or a checkpoint after which the trail is followed.
 type Start struct {
-	Seq    int64        // last event before the first one fed
-	Limit  domain.Units // max_units in force then
-	Active domain.Units
-	Queued int64
+	Seq     int64        // last event before the first one fed
+	Limit   domain.Units // max_units in force then
+	Active  domain.Units
+	Running int64
+	Queued  int64 // backoff included
+	Waiting int64 // of them in their backoff
+	// Jobs is the last job id given out before: a job up to it may be carried over, which
+	// means that it goes on in the trail although its submission is not there. The
+	// counters say how many may.
+	Jobs domain.JobID
+	At   time.Time // of the checkpoint; zero: there is none
 }
 
 // Counters is the part of a pool's counters that its trail determines.
@@ -45,46 +52,49 @@ type Attempt struct {
 	EndCode  domain.ReasonCode
 }
 
-// submission is one row's life: the newest of its task id, or a rejected one
-// before it.
+// submission is one row's life. It is in memory from its submission to its end.
 type submission struct {
+	job      domain.JobID
+	task     domain.TaskID
 	number   int
 	status   domain.Status
 	reason   domain.ReasonCode
-	units    domain.Units
-	attempts int // started so far
+	units    domain.Units // 0: not known, it was submitted before the checkpoint
+	attempts int          // started so far
 	live     *Attempt
 	last     int64 // Seq of its last event
-	submit   int64
+	submit   int64 // 0: before the checkpoint
 	submitAt time.Time
 	enqueue  int64 // of the first time; 0: never queued
 	queuedAt time.Time
 	start    int64 // of the first attempt
-	startAt  time.Time
 	end      int64 // of the terminal state; 0: none yet
 	endAt    time.Time
 	waiting  bool // queued by a retry and not in the order yet
-	row      bool // its row was read
-	mailbox  bool // and has a key
-	priority domain.Priority
-	earlier  *submission
 }
 
 // Ledger replays the trail of one pool. Feed it every event of the source in
-// order. Not safe for concurrent use.
+// order. What has ended leaves its memory for its Book. Not safe for concurrent use.
 type Ledger struct {
 	Source   domain.Source
 	Usage    Usage
 	Events   int64
 	Outcomes map[domain.Status]int64
-	Attempts []*Attempt // in order of start
+	Started  int64 // attempts
+	// KeepAttempts collects Attempts, in order of start: memory for the whole history.
+	KeepAttempts bool
+	Attempts     []*Attempt
+	// MostAlive is the most submissions that were in memory at once.
+	MostAlive int
 	// LongestIdle is the longest time in which nothing at all ran although tasks stood
 	// in the order of a pool that may start: the first of them fits by definition. It
 	// spans outages too, when nobody was there to start anything.
 	LongestIdle time.Duration
 
 	findings *Findings
-	partial  bool // begun at a checkpoint: tasks from before it are unknown
+	book     *Book
+	begin    Start
+	carried  Start // of what begin had, what the trail has not touched yet
 	last     int64
 	lastAt   time.Time
 	limit    domain.Units
@@ -95,19 +105,19 @@ type Ledger struct {
 	waiting  int64 // of them in their backoff
 	disabled bool
 	idle     time.Time // since when LongestIdle may grow; zero: it does not
-	tasks    map[domain.TaskID]*submission
-	order    []domain.TaskID // as they came
+	alive    map[domain.JobID]*submission
+	ids      map[domain.TaskID]*submission // the same by task id
 	expect   *Counters
-	messages int64 // in mailboxes, as last counted
 }
 
-// NewLedger returns a ledger for the trail of source after start.
-func NewLedger(source domain.Source, start Start, findings *Findings) *Ledger {
+// NewLedger returns a ledger for the trail of source after start. What ends, and what only
+// the whole history can tell, goes to book; nil: it is not judged.
+func NewLedger(source domain.Source, start Start, findings *Findings, book *Book) *Ledger {
 	l := &Ledger{
-		Source: source, Outcomes: map[domain.Status]int64{}, findings: findings,
-		partial: start.Seq > 0, last: start.Seq, limit: start.Limit,
-		active: start.Active, sum: start.Active, queued: start.Queued,
-		tasks: map[domain.TaskID]*submission{},
+		Source: source, Outcomes: map[domain.Status]int64{}, findings: findings, book: book,
+		begin: start, carried: start, last: start.Seq, lastAt: start.At, limit: start.Limit,
+		active: start.Active, sum: start.Active, running: start.Running, queued: start.Queued, waiting: start.Waiting,
+		alive: map[domain.JobID]*submission{}, ids: map[domain.TaskID]*submission{},
 	}
 	l.Usage.Resume(start.Limit, start.Active, start.Queued)
 	return l
@@ -128,9 +138,6 @@ func (l *Ledger) Last() int64 { return l.last }
 
 // Limit returns max_units as of the last event replayed.
 func (l *Ledger) Limit() domain.Units { return l.limit }
-
-// Tasks returns how many task ids the trail names.
-func (l *Ledger) Tasks() int { return len(l.tasks) }
 
 // Apply replays the next event.
 func (l *Ledger) Apply(e *domain.Event) {
@@ -180,7 +187,7 @@ func (l *Ledger) addUp(e *domain.Event) {
 	case domain.EventComplete, domain.EventFail, domain.EventExpire, domain.EventRetry, domain.EventLost:
 		l.sum = l.sum.Sub(e.Units)
 	}
-	if !l.partial && l.sum != l.active {
+	if l.sum != l.active {
 		l.faultf(e, PromiseUnits, "adding up the trail gives %d units in use, the live attempts have %d", l.sum, l.active)
 		l.sum = l.active
 	}
@@ -193,7 +200,7 @@ func (l *Ledger) compare() {
 	}
 	want := *l.expect
 	l.expect = nil
-	if l.last > want.EventSeq || l.partial {
+	if l.last > want.EventSeq {
 		return
 	}
 	l.counter("active_units", int64(want.ActiveUnits), int64(l.active))

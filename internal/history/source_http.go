@@ -2,13 +2,16 @@ package history
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"net/http"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/parkinglot/parkinglot/api/client"
 	"github.com/parkinglot/parkinglot/internal/domain"
+	"github.com/parkinglot/parkinglot/internal/store"
 )
 
 // serverPage is what a server gives at a time.
@@ -43,29 +46,68 @@ func (s Server) Pools(ctx context.Context) ([]Pool, error) {
 	return pools, nil
 }
 
-// Events implements Source.
-func (s Server) Events(query EventQuery) Stream {
-	limit := serverPage
-	params := &client.ListEventsParams{Limit: &limit}
-	if query.Pool != "" {
-		params.PoolID = new(string(query.Pool))
+// facilitySource begins the names of what numbers the events of facilities.
+const facilitySource = "facility:"
+
+// Others implements Source.
+func (s Server) Others(ctx context.Context) ([]domain.Source, error) {
+	list, err := client.Read[client.PoolList](s.API.ListPools(ctx))
+	if err != nil {
+		return nil, err
 	}
+	var others []domain.Source
+	for i := range list.Pools {
+		if list.Pools[i].Derived {
+			others = append(others, domain.Source(facilitySource+list.Pools[i].PoolID))
+		}
+	}
+	return others, nil
+}
+
+// Origin implements Source. A server that is too old to be asked has not noted what
+// retention has deleted either.
+func (s Server) Origin(ctx context.Context, source domain.Source) (store.Origin, error) {
+	o, err := client.Read[client.PoolOrigin](s.API.GetOrigin(ctx, strings.TrimPrefix(string(source), facilitySource)))
+	var refused *client.Error
+	if errors.As(err, &refused) && refused.Problem.Status == http.StatusNotFound {
+		return store.Origin{}, nil
+	}
+	if err != nil {
+		return store.Origin{}, err
+	}
+	origin := store.Origin{
+		Audit: o.AuditFrom, Tasks: o.TasksFrom, Unread: o.UnreadFrom,
+		Acknowledged: o.AcknowledgedFrom, AcknowledgedDeleted: o.AcknowledgedDeleted,
+	}
+	if c := o.Checkpoint; !c.At.IsZero() {
+		origin.Checkpoint = &domain.Counters{
+			At: c.At, EventSeq: c.EventSeq, JobSeq: c.JobSeq, ActiveUnits: domain.Units(c.ActiveUnits),
+			Running: c.Running, Queued: c.Queued, Waiting: c.Waiting,
+		}
+	}
+	return origin, nil
+}
+
+// Events implements Source.
+func (s Server) Events(query EventQuery) Stream[domain.Event] {
+	limit := serverPage
+	params := &client.ListEventsParams{Limit: &limit, PoolID: new(string(query.Source))}
 	if query.Kind != "" {
 		params.Kind = new(string(query.Kind))
 	}
 	if !query.From.IsZero() {
 		params.From = new(query.From.UTC().Format(time.RFC3339Nano))
 	}
-	return &serverStream{api: s.API, params: params}
+	return &serverEvents{api: s.API, params: params}
 }
 
-type serverStream struct {
+type serverEvents struct {
 	api    client.ClientInterface
 	params *client.ListEventsParams
 }
 
 // Next implements Stream.
-func (s *serverStream) Next(ctx context.Context) ([]domain.Event, error) {
+func (s *serverEvents) Next(ctx context.Context) ([]domain.Event, error) {
 	page, err := client.Read[client.AuditPage](s.api.ListEvents(ctx, s.params))
 	if err != nil {
 		return nil, err
@@ -154,25 +196,42 @@ func taskOf(t *client.Task) (domain.Task, error) {
 }
 
 // Messages implements Source.
-func (s Server) Messages(ctx context.Context, each func(*domain.Message)) error {
+func (s Server) Messages(pool domain.PoolID) Stream[domain.Message] {
 	limit := serverPage
-	params := &client.ListMessagesParams{Limit: &limit}
+	return &serverMessages{api: s.API, params: &client.ListMessagesParams{Limit: &limit, PoolID: new(string(pool))}, pool: pool}
+}
+
+type serverMessages struct {
+	api    client.ClientInterface
+	params *client.ListMessagesParams
+	pool   domain.PoolID
+	last   int64 // the last page there was has no cursor: it is read again later
+}
+
+// Next implements Stream.
+func (s *serverMessages) Next(ctx context.Context) ([]domain.Message, error) {
 	for {
-		page, err := client.Read[client.PostedPage](s.API.ListMessages(ctx, params))
+		page, err := client.Read[client.PostedPage](s.api.ListMessages(ctx, s.params))
 		if err != nil {
-			return err
+			return nil, err
 		}
+		var messages []domain.Message
 		for i := range page.Messages {
 			message, err := messageOf(&page.Messages[i])
 			if err != nil {
-				return err
+				return nil, err
 			}
-			each(&message)
+			if message.PoolID == s.pool && message.Seq > s.last { // an older server does not narrow it down
+				messages = append(messages, message)
+				s.last = message.Seq
+			}
 		}
-		if page.NextCursor == "" {
-			return nil
+		if page.NextCursor != "" {
+			s.params.Cursor = &page.NextCursor
 		}
-		params.Cursor = &page.NextCursor
+		if len(messages) > 0 || page.NextCursor == "" {
+			return messages, nil
+		}
 	}
 }
 

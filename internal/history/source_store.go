@@ -3,6 +3,7 @@ package history
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/parkinglot/parkinglot/internal/domain"
 	"github.com/parkinglot/parkinglot/internal/store"
@@ -12,7 +13,7 @@ import (
 const (
 	storeEvents   = 5000
 	storeTasks    = 1000
-	storeMessages = 500
+	storeMessages = 5000
 )
 
 // Stores reads a history directly from backends. It reads only.
@@ -43,31 +44,65 @@ func (s Stores) Pools(ctx context.Context) ([]Pool, error) {
 	return pools, nil
 }
 
-// Events implements Source.
-func (s Stores) Events(query EventQuery) Stream {
-	stream := &storeStream{}
+// Others implements Source.
+func (s Stores) Others(ctx context.Context) ([]domain.Source, error) {
+	pools, err := s.Pools(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var others []domain.Source
 	for _, st := range s {
-		stream.parts = append(stream.parts, &storePart{
-			audit: st,
-			filter: store.EventFilter{
-				Pool: query.Pool, Kind: query.Kind, From: query.From, Cursor: domain.Cursor{}, Limit: storeEvents,
-			},
-		})
+		heads, err := st.EventHeads(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", st.Backend(), err)
+		}
+		for source := range heads {
+			if !slices.ContainsFunc(pools, func(p Pool) bool { return domain.Source(p.ID) == source }) {
+				others = append(others, source)
+			}
+		}
+	}
+	slices.Sort(others)
+	return slices.Compact(others), nil
+}
+
+// Origin implements Source.
+func (s Stores) Origin(ctx context.Context, source domain.Source) (store.Origin, error) {
+	var origin store.Origin
+	for _, st := range s {
+		of, err := st.Origin(ctx, domain.PoolID(source))
+		if err != nil {
+			return origin, fmt.Errorf("%s: %w", st.Backend(), err)
+		}
+		origin.Join(&of)
+	}
+	return origin, nil
+}
+
+// Events implements Source.
+func (s Stores) Events(query EventQuery) Stream[domain.Event] {
+	stream := &storeEventStream{}
+	for _, st := range s {
+		stream.parts = append(stream.parts, storeEventPart{st, store.EventFilter{
+			Pool: domain.PoolID(query.Source), Kind: query.Kind, From: query.From,
+			Cursor: domain.Cursor{query.Source: query.After}, Limit: storeEvents,
+		}})
 	}
 	return stream
 }
 
-// storeStream reads the backends one after the other: a source lives in one of them.
-type storeStream struct{ parts []*storePart }
+// storeEventStream reads the backends one after the other: a source lives in one of them.
+type storeEventStream struct{ parts []storeEventPart }
 
-type storePart struct {
+type storeEventPart struct {
 	audit  store.Audit
 	filter store.EventFilter
 }
 
 // Next implements Stream.
-func (s *storeStream) Next(ctx context.Context) ([]domain.Event, error) {
-	for _, part := range s.parts {
+func (s *storeEventStream) Next(ctx context.Context) ([]domain.Event, error) {
+	for i := range s.parts {
+		part := &s.parts[i]
 		events, err := part.audit.Events(ctx, part.filter)
 		if err != nil {
 			return nil, err
@@ -104,22 +139,39 @@ func (s Stores) Tasks(ctx context.Context, pool domain.PoolID, each func(*domain
 }
 
 // Messages implements Source.
-func (s Stores) Messages(ctx context.Context, each func(*domain.Message)) error {
+func (s Stores) Messages(pool domain.PoolID) Stream[domain.Message] {
+	stream := &storeMessageStream{}
 	for _, st := range s {
-		filter := store.PostedFilter{Cursor: domain.Cursor{}, Limit: storeMessages}
-		for {
-			posted, err := st.PostedMessages(ctx, filter)
-			if err != nil {
-				return err
-			}
-			if len(posted) == 0 {
-				break
-			}
-			for i := range posted {
-				each(&posted[i].Message)
-				filter.Cursor[posted[i].Source] = posted[i].Seq
-			}
+		stream.parts = append(stream.parts, storeMessagePart{st, store.PostedFilter{
+			Source: domain.Source(pool), Cursor: domain.Cursor{}, Limit: storeMessages,
+		}})
+	}
+	return stream
+}
+
+type storeMessageStream struct{ parts []storeMessagePart }
+
+type storeMessagePart struct {
+	mailboxes store.Mailboxes
+	filter    store.PostedFilter
+}
+
+// Next implements Stream.
+func (s *storeMessageStream) Next(ctx context.Context) ([]domain.Message, error) {
+	for i := range s.parts {
+		part := &s.parts[i]
+		posted, err := part.mailboxes.PostedMessages(ctx, part.filter)
+		if err != nil {
+			return nil, err
+		}
+		messages := make([]domain.Message, len(posted))
+		for i := range posted {
+			messages[i] = posted[i].Message
+			part.filter.Cursor[posted[i].Source] = posted[i].Seq
+		}
+		if len(messages) > 0 {
+			return messages, nil
 		}
 	}
-	return nil
+	return nil, nil
 }

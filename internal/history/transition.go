@@ -61,39 +61,35 @@ func (l *Ledger) transition(e *domain.Event) {
 	default:
 		l.end(e, s)
 	}
+	if s.status.Terminal() {
+		l.retire(s)
+	}
 }
 
-// submissionOf returns the submission that the event belongs to, nil for one
-// that the checkpoint hides.
+// submissionOf returns the submission that the event belongs to, nil for one that is not
+// alive.
 func (l *Ledger) submissionOf(e *domain.Event) *submission {
-	s := l.tasks[e.TaskID]
-	if s == nil && (e.Kind == domain.EventSubmit || !l.partial) {
-		l.order = append(l.order, e.TaskID)
-	}
+	s := l.alive[e.JobID]
 	if e.Kind == domain.EventSubmit {
-		number := 1
 		if s != nil {
-			number = s.number + 1
-			if s.status != domain.StatusRejected {
-				l.faultf(e, PromiseLifecycle, "the id was submitted again while its task is %s", s.status)
-			}
+			l.faultf(e, PromiseLifecycle, "job %d was submitted before", e.JobID)
+			l.retire(s)
 		}
-		if l.partial && e.Submission > number {
-			number = e.Submission
+		if s = l.ids[e.TaskID]; s != nil {
+			l.faultf(e, PromiseLifecycle, "the id was submitted again while its task is %s", s.status)
 		}
 		s = &submission{
-			number: number, status: domain.StatusSubmitted, units: e.Units, submit: e.Seq, submitAt: e.At, earlier: s,
+			job: e.JobID, task: e.TaskID, number: max(1, e.Submission), status: domain.StatusSubmitted,
+			units: e.Units, submit: e.Seq, submitAt: e.At,
 		}
-		l.tasks[e.TaskID] = s
+		l.live(s)
+		return s
 	}
 	if s == nil {
-		if l.partial {
-			l.unknown(e)
-			return nil
-		}
-		l.faultf(e, PromiseLifecycle, "the task was never submitted")
-		s = &submission{number: max(1, e.Submission), status: domain.StatusSubmitted, submit: e.Seq, submitAt: e.At}
-		l.tasks[e.TaskID] = s
+		return l.carriedOver(e)
+	}
+	if e.TaskID != s.task {
+		l.faultf(e, PromiseLifecycle, "its job %d is of task %s", e.JobID, s.task)
 	}
 	if e.Submission != 0 && e.Submission != s.number {
 		l.faultf(e, PromiseLifecycle, "it names submission %d, the newest is %d", e.Submission, s.number)
@@ -101,23 +97,19 @@ func (l *Ledger) submissionOf(e *domain.Event) *submission {
 	return s
 }
 
-// unknown follows the sums of a task that was submitted before the checkpoint.
-func (l *Ledger) unknown(e *domain.Event) {
-	switch e.Kind {
-	case domain.EventStart:
-		l.active = l.active.Add(e.Units)
-		l.queued--
-	case domain.EventComplete, domain.EventFail, domain.EventExpire, domain.EventRetry, domain.EventLost:
-		l.active = l.active.Sub(e.Units)
-		if e.Units == 0 && e.Kind == domain.EventExpire {
-			l.queued--
-		}
-		if e.Kind == domain.EventRetry {
-			l.queued++
-		}
-	case domain.EventDrop:
-		l.queued--
+// live takes a submission into memory.
+func (l *Ledger) live(s *submission) {
+	l.alive[s.job], l.ids[s.task] = s, s
+	l.MostAlive = max(l.MostAlive, len(l.alive))
+}
+
+// retire lets go of a submission that has ended.
+func (l *Ledger) retire(s *submission) {
+	delete(l.alive, s.job)
+	if l.ids[s.task] == s {
+		delete(l.ids, s.task)
 	}
+	l.book.life(s)
 }
 
 // start takes units for a new attempt.
@@ -138,10 +130,13 @@ func (l *Ledger) start(e *domain.Event, s *submission) {
 		Limit: l.limit, Start: e.Seq, StartAt: e.At, SubmitAt: s.submitAt,
 	}
 	if s.start == 0 {
-		s.start, s.startAt = e.Seq, e.At
+		s.start = e.Seq
 		s.live.QueuedAt = s.queuedAt
 	}
-	l.Attempts = append(l.Attempts, s.live)
+	l.Started++
+	if l.KeepAttempts {
+		l.Attempts = append(l.Attempts, s.live)
+	}
 	l.active = l.active.Add(e.Units)
 	if l.active > l.limit {
 		l.faultf(e, PromiseCapacity, "it takes %d units and makes %d in use, max_units is %d", e.Units, l.active, l.limit)
@@ -281,31 +276,26 @@ func parseChange(e *domain.Event) (poolChange, error) {
 	return c, err
 }
 
-// LimitBefore returns max_units before the first of a pool's changes, given in
-// order; otherwise, the limit it has now.
-func LimitBefore(changes []domain.Event, now domain.Units) domain.Units {
-	for i := range changes {
-		c, err := parseChange(&changes[i])
-		if err == nil && c.From.MaxUnits != nil {
-			return *c.From.MaxUnits
-		}
-	}
-	return now
+// changes is what the changes of a pool say of its limits, given in order.
+type changes struct {
+	before domain.Units // max_units before the first; the one it has now when there was none
+	// overtakes is the largest max_overtakes that the pool ever had: a row may have been
+	// overtaken under an earlier limit. -1: not known.
+	overtakes int
+	found     bool // before is from a change
 }
 
-// mostOvertakes returns the largest max_overtakes that the pool ever had: a row may
-// have been overtaken under an earlier limit.
-func mostOvertakes(changes []domain.Event, now int) int {
-	for i := range changes {
-		c, err := parseChange(&changes[i])
-		if err != nil {
-			continue
-		}
-		for _, limits := range []poolLimits{c.poolLimits, c.From} {
-			if now >= 0 && limits.MaxOvertakes != nil {
-				now = max(now, *limits.MaxOvertakes)
-			}
+func (c *changes) add(e *domain.Event) {
+	change, err := parseChange(e)
+	if err != nil {
+		return // the replay reports it
+	}
+	if !c.found && change.From.MaxUnits != nil {
+		c.before, c.found = *change.From.MaxUnits, true
+	}
+	for _, limits := range []poolLimits{change.poolLimits, change.From} {
+		if c.overtakes >= 0 && limits.MaxOvertakes != nil {
+			c.overtakes = max(c.overtakes, *limits.MaxOvertakes)
 		}
 	}
-	return now
 }

@@ -64,3 +64,15 @@ func (f *Findings) Add(v Violation) {
 		f.Kept = append(f.Kept, v)
 	}
 }
+
+// merge adds what others found.
+func (f *Findings) merge(of *Findings) {
+	f.Total += of.Total
+	for p, n := range of.By {
+		if f.By == nil {
+			f.By = map[Promise]int{}
+		}
+		f.By[p] += n
+	}
+	f.Kept = append(f.Kept, of.Kept[:min(len(of.Kept), f.Keep-min(f.Keep, len(f.Kept)))]...)
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"strconv"
 	"sync"
 	"time"
@@ -249,9 +250,12 @@ func (r *run) usageOf(ctx context.Context, before *client.Pool) (*history.Ledger
 	found := &history.Findings{Keep: 10}
 	ledger := history.NewLedger(domain.Source(r.Pool), history.Start{
 		Seq: before.EventSeq, Limit: domain.Units(before.MaxUnits),
-		Active: domain.Units(before.ActiveUnits), Queued: before.Queued + before.Waiting,
-	}, found)
-	stream := history.Server{API: r.API}.Events(history.EventQuery{Pool: r.Pool, From: r.begin.Add(-skew)})
+		Active: domain.Units(before.ActiveUnits), Running: before.Running,
+		Queued: before.Queued + before.Waiting, Waiting: before.Waiting,
+		Jobs: math.MaxInt64, // the server does not tell
+	}, found, nil)
+	ledger.KeepAttempts = true
+	stream := history.Server{API: r.API}.Events(history.EventQuery{Source: domain.Source(r.Pool), From: r.begin.Add(-skew)})
 	for {
 		events, err := stream.Next(ctx)
 		if err != nil {
