@@ -11,7 +11,7 @@ import (
 // Origin implements store.Pools.
 func (s *Store) Origin(ctx context.Context, id domain.PoolID) (store.Origin, error) {
 	var origin store.Origin
-	err := s.read(ctx, "origin of pool "+string(id), func(ctx context.Context, q *dbsqlc.Queries) error {
+	err := s.write(ctx, "origin of pool "+string(id), func(ctx context.Context, q *dbsqlc.Queries) error {
 		origin = store.Origin{}
 		horizons, err := q.Horizons(ctx, string(id))
 		if err != nil {
