@@ -2,6 +2,7 @@ package history_test
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"testing"
 	"time"
@@ -174,13 +175,15 @@ func TestCheckFindsPlantedViolations(t *testing.T) {
 		}, history.PromiseSequence, "events 1 to 1 are missing"},
 	}
 	for name, test := range tests {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			s := settled()
-			test.plant(s)
-			report := check(t, s, history.Options{})
-			requireViolation(t, &history.Findings{Kept: report.First, By: report.ByPromise}, test.promise, test.says)
-		})
+		for _, spill := range []int{0, 1} { // all in memory, and every record on disk
+			t.Run(fmt.Sprint(name, " ", spill), func(t *testing.T) {
+				t.Parallel()
+				s := settled()
+				test.plant(s)
+				report := check(t, s, history.Options{Spill: spill})
+				requireViolation(t, &history.Findings{Kept: report.First, By: report.ByPromise}, test.promise, test.says)
+			})
+		}
 	}
 }
 
@@ -248,4 +251,123 @@ func TestCheckCountsWhoWasPassed(t *testing.T) {
 	report := check(t, s, history.Options{})
 	require.Empty(t, report.First)
 	require.EqualValues(t, 2, report.Pools[0].PassedBy)
+}
+
+// cut is settled without its first seven events, as retention leaves it: a has gone with its
+// row, b is over but still has one, and c is running and not yet in the checkpoint.
+func cut() *shelf {
+	s := settled()
+	s.origin = store.Origin{
+		Audit: at(7), Tasks: at(4), Unread: at(4),
+		Checkpoint: &domain.Counters{At: at(6), EventSeq: 6, JobSeq: 2},
+	}
+	s.events, s.tasks, s.messages = s.events[6:], s.tasks[:3], nil
+	return s
+}
+
+// cutAlive is settled from where a ran: it ends and everything else begins after the checkpoint.
+func cutAlive() *shelf {
+	s := settled()
+	s.origin = store.Origin{
+		Audit: at(3), Checkpoint: &domain.Counters{At: at(2), EventSeq: 2, JobSeq: 1, ActiveUnits: 6, Running: 1},
+	}
+	s.events = s.events[2:]
+	return s
+}
+
+func TestCheckStartsFromACheckpoint(t *testing.T) {
+	t.Parallel()
+	report := check(t, cut(), history.Options{})
+	require.Empty(t, report.First)
+	require.EqualValues(t, 4, report.Events)
+	require.EqualValues(t, 2, report.Tasks)
+	require.Equal(t, &history.Since{Seq: 6, At: at(6)}, report.Pools[0].Since)
+
+	report = check(t, cutAlive(), history.Options{})
+	require.Empty(t, report.First)
+	require.Equal(t, int64(1), report.Pools[0].Since.Running)
+	require.Equal(t, domain.Units(6), report.Pools[0].Usage.PeakUnits)
+}
+
+func TestCheckFindsPlantedViolationsAfterACheckpoint(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct {
+		from    func() *shelf
+		plant   func(*shelf)
+		promise history.Promise
+		says    string
+	}{
+		"the first event":       {cut, func(s *shelf) { s.events = s.events[1:] }, history.PromiseSequence, "events 7 to 7 are missing"},
+		"over capacity":         {cutAlive, func(s *shelf) { s.origin.Checkpoint.ActiveUnits = 16 }, history.PromiseCapacity, "16 in use"},
+		"more ran than then":    {cutAlive, func(s *shelf) { s.origin.Checkpoint.Running = 0 }, history.PromiseCounters, "more ran at the checkpoint than the 0 tasks with 6 units"},
+		"other units than then": {cutAlive, func(s *shelf) { s.origin.Checkpoint.ActiveUnits = 4 }, history.PromiseCounters, "more ran at the checkpoint than the 1 tasks with 4 units"},
+		"started from nowhere": {cutAlive, func(s *shelf) {
+			s.events[0].Kind = domain.EventStart
+		}, history.PromiseCounters, "more were queued at the checkpoint than the 0"},
+		"a job from after it": {cutAlive, func(s *shelf) { s.origin.Checkpoint.JobSeq = 0 }, history.PromiseLifecycle, "complete: the task was never submitted"},
+		"ended and no event": {cut, func(s *shelf) {
+			s.tasks[2].FinishedAt = new(at(8))
+		}, history.PromiseRows, "after the checkpoint, and no event says so"},
+		"runs and no event": {cut, func(s *shelf) { s.tasks[2].Status = domain.StatusRunning }, history.PromiseRows, "leaves 0 running with 0 units and 0 queued; the rows have 1 with 6, and 0"},
+		"row missing too soon": {cutAlive, func(s *shelf) {
+			s.tasks, s.origin.Tasks = s.tasks[:3], at(3)
+		}, history.PromiseRows, "its row is missing"},
+		"message missing too soon": {cutAlive, func(s *shelf) {
+			s.messages, s.origin.Unread = nil, at(3)
+		}, history.PromiseMailbox, "its mailbox has no message"},
+		"message missing, nobody read": {cutAlive, func(s *shelf) {
+			s.messages, s.origin.Acknowledged = nil, at(9)
+		}, history.PromiseMailbox, "1 outcomes from this one on have no message; 0 messages were deleted"},
+		"message and no event": {cut, func(s *shelf) {
+			s.messages = []domain.Message{{Source: "llm", Seq: 1, PoolID: pool, TaskID: "b", JobID: 2, Status: domain.StatusFailed, CreatedAt: at(8)}}
+		}, history.PromiseMailbox, "without events"},
+		"id again too soon": {cutAlive, func(s *shelf) {
+			s.events[4].TaskID, s.tasks[1].TaskID = "a", "a"
+			s.events[5].TaskID = "a"
+		}, history.PromiseLifecycle, "submitted again while its task is completed"},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := test.from()
+			test.plant(s)
+			report := check(t, s, history.Options{Spill: 1})
+			requireViolation(t, &history.Findings{Kept: report.First, By: report.ByPromise}, test.promise, test.says)
+		})
+	}
+}
+
+// TestCheckExcusesWhatRetentionDeleted: of what has ended before a horizon nothing is missed.
+func TestCheckExcusesWhatRetentionDeleted(t *testing.T) {
+	t.Parallel()
+	for name, plant := range map[string]func(*shelf){
+		"a row":             func(s *shelf) { s.tasks, s.origin.Tasks = s.tasks[:3], at(4) },
+		"an unread message": func(s *shelf) { s.messages, s.origin.Unread = nil, at(4) },
+		"a read message":    func(s *shelf) { s.messages, s.origin.Acknowledged, s.origin.AcknowledgedDeleted = nil, at(4), 1 },
+		"an id that came again": func(s *shelf) {
+			s.events[6].TaskID, s.events[7].TaskID, s.tasks[1].TaskID, s.tasks = "a", "a", "a", s.tasks[:3]
+			s.origin.Tasks = at(4)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := settled()
+			plant(s)
+			require.Empty(t, check(t, s, history.Options{}).First)
+		})
+	}
+}
+
+// TestCheckBeginsAnewWhenADayGoes: retention deletes a day while the trail is read.
+func TestCheckBeginsAnewWhenADayGoes(t *testing.T) {
+	t.Parallel()
+	s := settled()
+	s.meanwhile = func(s *shelf) {
+		s.meanwhile = nil
+		*s = *cut()
+	}
+	report := check(t, s, history.Options{})
+	require.Empty(t, report.First)
+	require.EqualValues(t, 4, report.Events)
+	require.NotNil(t, report.Pools[0].Since)
 }

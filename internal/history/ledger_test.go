@@ -178,6 +178,37 @@ func TestLedgerFindsPlantedViolations(t *testing.T) {
 			tr.add(domain.EventEnqueue, "a", 1, 0)
 			tr.add(domain.EventSubmit, "a", 1, 0).Submission = 2
 		}, history.PromiseLifecycle, "submitted again while its task is queued"},
+		"submitted again after its end": {func(tr *trail) {
+			tr.run("a", 1)
+			tr.add(domain.EventSubmit, "a", 1, 0).Submission = 2
+		}, history.PromiseLifecycle, "submitted again while its task is completed"},
+		"submission left out": {func(tr *trail) {
+			tr.add(domain.EventSubmit, "a", 1, 0)
+			tr.add(domain.EventReject, "a", 0, 0)
+			tr.add(domain.EventSubmit, "a", 1, 0).Submission = 3
+		}, history.PromiseLifecycle, "names submission 3 after 1"},
+		"first submission left out": {func(tr *trail) {
+			tr.add(domain.EventSubmit, "a", 1, 0).Submission = 2
+		}, history.PromiseLifecycle, "names submission 2, and is the first"},
+		"another submission's event": {func(tr *trail) {
+			tr.add(domain.EventSubmit, "a", 1, 0)
+			tr.add(domain.EventStart, "a", 1, 1).Submission = 2
+		}, history.PromiseLifecycle, "names submission 2, the newest is 1"},
+		"a job twice": {func(tr *trail) {
+			tr.run("a", 1)
+			tr.add(domain.EventSubmit, "b", 1, 0).JobID = 1
+		}, history.PromiseLifecycle, "job 1 had already ended as completed"},
+		"a live job twice": {func(tr *trail) {
+			tr.add(domain.EventSubmit, "a", 1, 0)
+			tr.add(domain.EventSubmit, "b", 1, 0).JobID = 1
+		}, history.PromiseLifecycle, "job 1 was submitted before"},
+		"another task's job": {func(tr *trail) {
+			tr.add(domain.EventSubmit, "a", 1, 0)
+			tr.add(domain.EventEnqueue, "b", 1, 0).JobID = 1
+		}, history.PromiseLifecycle, "its job 1 is of task a"},
+		"refused and never submitted": {func(tr *trail) {
+			tr.add(domain.EventRefused, "a", 0, 1)
+		}, history.PromiseLifecycle, "never submitted"},
 		"never submitted": {func(tr *trail) {
 			tr.add(domain.EventStart, "a", 1, 1)
 		}, history.PromiseLifecycle, "never submitted"},
