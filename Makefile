@@ -10,7 +10,7 @@ GOTESTSUM := go run gotest.tools/gotestsum@v1.13.0 --format pkgname-and-test-fai
 # that drives it at length: its engine is C turned into Go, behind one connection.
 RACE := ./internal/plan/... ./internal/scheduler/... ./internal/store/postgres/... ./internal/store/migrate/... ./internal/runtime/... ./internal/app/... ./internal/feed/... ./workers/... ./api/...
 
-.PHONY: help run test test/race test/image test/postgres lint generate verify bench bench/size bench/quick load load/audit load/garage load/streams faults faults/short liveness faults/mutations faults/postgres
+.PHONY: help run test test/race test/image test/postgres lint generate verify bench bench/size bench/quick load load/audit load/garage load/verify load/streams faults faults/short liveness faults/mutations faults/postgres
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z\/]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -58,6 +58,10 @@ load/audit: ## GET /audit over HTTP by task, tenant and pool in 10,000,000 event
 
 load/garage: ## entries into a facility of 10,000 spots over HTTP, paced and flat out
 	go run ./internal/loadtest/garage
+
+load/verify: ## verify on a history of 1,000,000 events: time and memory, from the tables and through a server
+	go build -o bin/parkinglot ./cmd/parkinglot
+	go run ./internal/loadtest/verify -server bin/parkinglot
 
 load/streams: ## 2,000 mailbox streams on one server, 500 outcomes a second, cut and resumed
 	go run ./internal/loadtest/streams

@@ -41,6 +41,12 @@ computed again from what its ticket stores.
 With the log that executors kept of themselves (PARKINGLOT_EXECUTION_LOG of the
 processes that ran them) it also proves what really ran at once.
 
+What has ended is sorted in temporary files (TMPDIR), some 200 bytes a task; memory
+depends on what was queued and running at once. A trail whose first days retention
+has deleted is proven from the balance that was kept of its last turn before that,
+and nothing is missed that retention deleted: rows and messages from before its
+horizons.
+
 It asks a server, or with --config, --database-url or --data-dir the stores
 themselves. A server may go on working meanwhile. Exit status 1: a promise was
 broken; the first violations are printed.`,
@@ -163,6 +169,10 @@ func (s *session) showVerified(r verified) error {
 				fmt.Sprintf("%d/%d", p.Usage.PeakUnits, p.MaxUnits), p.Usage.PeakQueued, p.PassedBy, p.Violations)
 		}
 		for _, p := range r.Pools {
+			if since := p.Since; since != nil {
+				row(table, fmt.Sprintf("%s is proven from %s on, after event %d: with %d running, %d units in use and %d queued; retention has deleted what was before",
+					p.Pool, since.At.Format(time.RFC3339), since.Seq, since.Running, since.Active, since.Queued))
+			}
 			if p.LongestIdle > time.Second {
 				row(table, fmt.Sprintf("nothing ran in %s for %s while tasks were queued (an outage, a lost wake-up, or no remote worker)", p.Pool, history.Brief(p.LongestIdle)))
 			}

@@ -105,9 +105,9 @@ type Limits struct {
 // Retention says how long what is over is kept.
 type Retention struct {
 	TurnRows         int64 `key:"turn_rows"          doc:"Turn rows kept for each pool." min:"100" max:"1000000000"`
-	AuditDays        int64 `key:"audit_days"         doc:"Whole days (UTC) of the audit trail that are kept before today. 0: all; verify needs the trail from its beginning." min:"0" max:"36500"`
-	TaskSecs         int64 `key:"task_secs"          doc:"How long a task is kept after its end; its id may then be submitted again. 0: for ever; verify compares every task of the trail with its row." min:"0" max:"3153600000"`
-	UnreadSecs       int64 `key:"unread_secs"        doc:"How long a message is kept that nobody acknowledges. 0: all messages are kept for ever; verify looks for one of every outcome." min:"0" max:"3153600000"`
+	AuditDays        int64 `key:"audit_days"         doc:"Whole days (UTC) of the audit trail that are kept before today. 0: all." min:"0" max:"36500"`
+	TaskSecs         int64 `key:"task_secs"          doc:"How long a task is kept after its end; its id may then be submitted again. 0: for ever." min:"0" max:"3153600000"`
+	UnreadSecs       int64 `key:"unread_secs"        doc:"How long a message is kept that nobody acknowledges. 0: all messages are kept for ever." min:"0" max:"3153600000"`
 	AcknowledgedSecs int64 `key:"acknowledged_secs"  doc:"How long a message is kept after it was acknowledged, where messages are not kept for ever." min:"1" max:"3153600000"`
 }
 
@@ -127,7 +127,9 @@ func builtIn() *Config {
 			HeartbeatMS: 2000, WorkerTTLMS: 6000, LeaseTTLMS: 7000, MaxLeaseTTLMS: 600_000, SafetyPollMS: 1000, ReconcileSecs: 30,
 			GraceSecs: 30, WorkerConcurrency: 100,
 		},
-		Retention: Retention{TurnRows: 10_000, AcknowledgedSecs: 3600},
+		Retention: Retention{
+			TurnRows: 10_000, AuditDays: 90, TaskSecs: 30 * 24 * 3600, UnreadSecs: 30 * 24 * 3600, AcknowledgedSecs: 3600,
+		},
 	}
 }
 

@@ -371,3 +371,18 @@ func TestCheckBeginsAnewWhenADayGoes(t *testing.T) {
 	require.EqualValues(t, 4, report.Events)
 	require.NotNil(t, report.Pools[0].Since)
 }
+
+// TestCheckLeavesOutRecordsFromBeforeTheCheckpoint: the trail that would know them is gone.
+func TestCheckLeavesOutRecordsFromBeforeTheCheckpoint(t *testing.T) {
+	t.Parallel()
+	var log logOf
+	log.run("a", 1, 6, 1.5, 3)
+	log.run("b", 1, 6, 5.5, 5.9)
+	log.add("enter", "c", 1, 6, 8.5)
+	report := check(t, cutAlive(), history.Options{Records: log})
+	require.Empty(t, report.First)
+	require.Equal(t, 2, report.Executions[0].Runs, "b and c")
+	report = check(t, settled(), history.Options{Records: log})
+	require.Empty(t, report.First)
+	require.Equal(t, 3, report.Executions[0].Runs)
+}

@@ -3,14 +3,17 @@
 // and mailbox messages that are there now, and against the record that executors
 // kept of when they really ran.
 //
-// The parts that decide are pure: Ledger takes events of one source in Seq order
-// and keeps a state machine a task; Execution takes a Ledger and the executors'
-// records. Check feeds them from a Source, which is a server's HTTP API or the
-// stores themselves.
+// Ledger takes events of one source in Seq order and keeps a state machine for each task that
+// is alive; what has ended goes to a Book, on disk, with rows and messages, and is judged
+// when everything about a job lies side by side. Execution takes a Ledger that kept its
+// attempts, and the executors' records. Check feeds them from a Source, which is a server's
+// HTTP API or the stores themselves.
+//
+// A trail whose beginning retention has deleted is followed from a checkpoint (Start). Jobs
+// that were alive then are carried over: they may go on although their submission is not there,
+// no more of them than the checkpoint counted.
 //
 // Non-goals: it repairs nothing and trusts nothing but the order of Seq within a
-// source. Limits: it keeps about 300 bytes a task and 150 an attempt in memory;
-// a message that was acknowledged and pruned counts as missing, so the mailbox is
-// only compared while it is complete; a trail whose beginning was dropped by
-// retention can be followed from a checkpoint (Start), not from nothing.
+// source, and of a checkpoint and its horizons what the backend says. Limits: what happened
+// before the checkpoint is not proven; executors' records need memory for every attempt.
 package history

@@ -190,12 +190,7 @@ func (p *proof) execution() *ExecutionReport {
 	if p.options.Records == nil {
 		return nil
 	}
-	var records []Record
-	for _, rec := range p.options.Records {
-		if rec.Pool == p.pool.ID {
-			records = append(records, rec)
-		}
-	}
+	records := recordsAfter(p.options.Records, p.pool.ID, p.ledger.begin.At)
 	if len(records) == 0 && len(p.ledger.Attempts) == 0 {
 		return nil
 	}

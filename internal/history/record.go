@@ -5,6 +5,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/parkinglot/parkinglot/internal/domain"
 	"github.com/parkinglot/parkinglot/internal/runtime/attempts"
 )
 
@@ -35,4 +36,25 @@ func readRecordFile(path string) ([]Record, error) {
 	}
 	defer func() { _ = file.Close() }() // only read
 	return attempts.ReadRecord(file)
+}
+
+// recordsAfter returns the records of a pool's attempts that were entered after a checkpoint;
+// zero: of all. What was running then is not known by name, and its record not judged.
+func recordsAfter(all []Record, pool domain.PoolID, checkpoint time.Time) []Record {
+	before := map[runKey]bool{}
+	var records []Record
+	for i := range all {
+		rec := &all[i]
+		if rec.Pool != pool {
+			continue
+		}
+		key := runKey{rec.Task, rec.Attempt}
+		if rec.Kind == attempts.RecordEnter && !wall(rec).After(checkpoint) {
+			before[key] = true
+		}
+		if !before[key] {
+			records = append(records, *rec)
+		}
+	}
+	return records
 }
