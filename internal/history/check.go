@@ -129,12 +129,12 @@ var errTrimmed = errors.New("retention goes on deleting the trail that is read")
 const trimmedMost = 3
 
 func (c *checker) pool(ctx context.Context, pool Pool) error {
-	before := c.report.Events
+	before, total := c.report.Events, c.total
 	for range trimmedMost {
 		p := &proof{checker: c, pool: pool, findings: &Findings{Keep: c.options.Keep}, book: NewBook(c.options.Spill)}
 		err := errors.Join(p.run(ctx), p.book.Close())
 		if errors.Is(err, errTrimmed) {
-			c.report.Events = before
+			c.report.Events, c.total = before, total
 			continue
 		}
 		if err != nil {

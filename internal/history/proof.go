@@ -65,6 +65,7 @@ func (p *proof) open(ctx context.Context) (err error) {
 		return fmt.Errorf("read where the history begins: %w", err)
 	}
 	start := startOf(&p.origin)
+	p.total -= start.Seq
 	query := EventQuery{Source: source, From: p.origin.Audit, After: start.Seq}
 	limits := changes{before: p.pool.MaxUnits, overtakes: p.pool.MaxOvertakes}
 	p.events = p.source.Events(query)
@@ -98,7 +99,7 @@ func startOf(origin *store.Origin) Start {
 // follow replays the trail to its present end.
 func (p *proof) follow(ctx context.Context) error {
 	err := each(ctx, p.events, func(e *domain.Event) {
-		if e.Seq > p.ledger.begin.Seq || e.Seq < 1 {
+		if e.Seq > p.ledger.begin.Seq || e.Seq < 1 { // numbers begin at 1: what is below is not old, but wrong
 			p.ledger.Apply(e)
 		}
 	}, p.progress)
