@@ -41,7 +41,7 @@ computed again from what its ticket stores.
 With the log that executors kept of themselves (PARKINGLOT_EXECUTION_LOG of the
 processes that ran them) it also proves what really ran at once.
 
-What has ended is sorted in temporary files (TMPDIR), some 200 bytes a task; memory
+What has ended is sorted in temporary files (TMPDIR), about 300 bytes a task; memory
 depends on what was queued and running at once. A trail whose first days retention
 has deleted is proven from the balance that was kept of its last turn before that,
 and nothing is missed that retention deleted: rows and messages from before its

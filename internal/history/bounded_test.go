@@ -87,7 +87,7 @@ func (s endless) Messages(domain.PoolID) history.Stream[domain.Message] {
 }
 
 // TestCheckKeepsWhatIsAlive: a history fifty times as long keeps no more in memory.
-func TestCheckKeepsWhatIsAlive(t *testing.T) { //nolint:paralleltest // it looks at the memory of the process
+func TestCheckKeepsWhatIsAlive(t *testing.T) { // not in parallel: it looks at the memory of the process
 	const alive, spill = 40, 64 << 10
 	heap := func(tasks int64) (most uint64) {
 		report, err := history.Check(t.Context(), endless{tasks, alive}, history.Options{

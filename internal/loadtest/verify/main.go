@@ -62,11 +62,11 @@ func run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if _, end, err := serve(ctx, cfg); err != nil {
+	_, end, err := serve(ctx, cfg)
+	if err != nil {
 		return err
-	} else { //nolint:revive // end is of no use elsewhere
-		end() // it has made the tables and the pool
 	}
+	end() // it has made the tables and the pool
 	began := time.Now()
 	if err := prepare(ctx, database, *events); err != nil {
 		return err
