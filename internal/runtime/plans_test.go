@@ -77,6 +77,7 @@ func checkFetch(t *testing.T, conn *pgx.Conn) (fetches int) {
 		require.Contains(t, text, "river_job_prioritized_fetching_index")
 		require.Contains(t, text, "river_job_pkey")
 		require.NotContains(t, text, "Seq Scan")
+		require.NotContains(t, text, "JIT")
 		fetches++
 	}
 	return fetches
