@@ -22,7 +22,7 @@ var errRecord = errors.New("a record that was kept aside is broken")
 // packer appends fields to a record.
 type packer []byte
 
-func (p *packer) key(n int64)    { *p = binary.BigEndian.AppendUint64(*p, uint64(n)) } //nolint:gosec // numbers are positive
+func (p *packer) key(n int64)    { *p = binary.BigEndian.AppendUint64(*p, uint64(n)) }
 func (p *packer) byte(b byte)    { *p = append(*p, b) }
 func (p *packer) number(n int64) { *p = binary.AppendVarint(*p, n) }
 func (p *packer) text(s string)  { p.number(int64(len(s))); *p = append(*p, s...) }
@@ -58,7 +58,7 @@ func (u *unpacker) take(n int) []byte {
 	return taken
 }
 
-func (u *unpacker) key() int64 { return int64(binary.BigEndian.Uint64(u.take(8))) } //nolint:gosec // as it was packed
+func (u *unpacker) key() int64 { return int64(binary.BigEndian.Uint64(u.take(8))) }
 func (u *unpacker) byte() byte { return u.take(1)[0] }
 func (u *unpacker) flag() bool { return u.byte() != 0 }
 

@@ -137,7 +137,7 @@ func (j *judge) row(of *jobEntries, s *submission) {
 		if fault := rowFault(of.row, s); fault != "" {
 			j.addf(PromiseRows, of.row.task, s.last, "%s", fault)
 		}
-	case s.submit <= j.evidence.Seen && !(s.end > 0 && s.endAt.Before(j.evidence.Origin.Tasks)):
+	case s.submit <= j.evidence.Seen && (s.end == 0 || !s.endAt.Before(j.evidence.Origin.Tasks)):
 		if s.end == 0 || s.end <= j.evidence.Seen {
 			j.addf(PromiseRows, s.task, s.last, "its row is missing, its trail ends with %s", s.status)
 		}

@@ -272,11 +272,8 @@ func TestCheckProvesWhatRetentionLeftInPostgres(t *testing.T) {
 		exec("CREATE TABLE saved_" + table + " AS SELECT * FROM " + table)
 	}
 	for name, forgery := range forgeries {
-		t.Run(name, func(t *testing.T) { // one after the other: they share the tables
-			exec(forgery.sql)
-			l := &life{t: t, store: s, clock: clock}
-			require.Contains(t, fmt.Sprint(l.check().First), forgery.says)
-		})
+		exec(forgery.sql)
+		require.Contains(t, fmt.Sprint(l.check().First), forgery.says, name)
 		for _, table := range tables {
 			exec("DELETE FROM " + table)
 			exec("INSERT INTO " + table + " SELECT * FROM saved_" + table)

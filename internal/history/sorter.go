@@ -61,7 +61,7 @@ func (s *sorter) add(record []byte) {
 	}
 	begin := len(s.bytes)
 	s.bytes = append(s.bytes, record...)
-	s.index = append(s.index, recordRef{prefixOf(record), uint32(begin), uint32(len(s.bytes))}) //nolint:gosec // a chunk is small
+	s.index = append(s.index, recordRef{prefixOf(record), uint32(begin), uint32(len(s.bytes))})
 }
 
 func (s *sorter) sort() {
@@ -108,17 +108,18 @@ func (s *sorter) each(f func(record []byte) error) error {
 		return s.err
 	}
 	s.sort()
-	merged := runHeap{{next: s.memory()}}
+	all := []*sequence{{next: s.memory()}}
 	for _, run := range s.runs {
-		merged = append(merged, &sequence{next: s.run(run)})
+		all = append(all, &sequence{next: s.run(run)})
 	}
-	for i := len(merged) - 1; i >= 0; i-- {
-		more, err := merged[i].advance()
+	var merged runHeap
+	for _, sequence := range all {
+		more, err := sequence.advance()
 		if err != nil {
 			return err
 		}
-		if !more {
-			merged = slices.Delete(merged, i, i+1)
+		if more {
+			merged = append(merged, sequence)
 		}
 	}
 	heap.Init(&merged)
@@ -161,7 +162,7 @@ func (s *sorter) run(at fileRange) func() ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
-		record = slices.Grow(record[:0], int(n))[:n] //nolint:gosec // what was written
+		record = slices.Grow(record[:0], int(n))[:n]
 		_, err = io.ReadFull(in, record)
 		return record, err
 	}
@@ -197,14 +198,20 @@ func (r *sequence) advance() (bool, error) {
 // runHeap has the run with the least record first.
 type runHeap []*sequence
 
-func (h runHeap) Len() int { return len(h) }
-func (h runHeap) Less(i, j int) bool {
-	if h[i].prefix != h[j].prefix {
-		return h[i].prefix < h[j].prefix
+// Len implements heap.Interface.
+func (h *runHeap) Len() int { return len(*h) }
+
+// Less implements heap.Interface.
+func (h *runHeap) Less(i, j int) bool {
+	a, b := (*h)[i], (*h)[j]
+	if a.prefix != b.prefix {
+		return a.prefix < b.prefix
 	}
-	return bytes.Compare(h[i].record, h[j].record) < 0
+	return bytes.Compare(a.record, b.record) < 0
 }
-func (h runHeap) Swap(i, j int) { h[i], h[j] = h[j], h[i] }
+
+// Swap implements heap.Interface.
+func (h *runHeap) Swap(i, j int) { (*h)[i], (*h)[j] = (*h)[j], (*h)[i] }
 
 // Push implements heap.Interface.
 func (h *runHeap) Push(x any) { *h = append(*h, x.(*sequence)) } //nolint:forcetypeassert // its own

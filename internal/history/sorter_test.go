@@ -141,7 +141,7 @@ func TestRecordsComeBackAsTheyWere(t *testing.T) {
 	require.Equal(t, "a\x00b", u.text())
 	require.True(t, u.flag())
 	require.False(t, u.broken)
-	for cut := range len(p) {
+	for cut := range p {
 		var of jobEntries
 		require.ErrorIs(t, of.add(&unpacker{left: append([]byte{entryLife}, binary.AppendVarint(nil, int64(cut+1))...)}), errRecord)
 	}
