@@ -45,7 +45,7 @@ func BenchmarkSubmit(b *testing.B) {
 			service := &fake{answer: func(s plan.Submit) plan.Answer {
 				return plan.Answer{Task: &domain.Task{PoolID: "llm", TaskID: s.TaskID, JobID: 7, Submission: 1, Status: domain.StatusRunning}}
 			}}
-			edge := api.New(service, api.Options{Log: slog.New(slog.NewJSONHandler(io.Discard, nil))})
+			edge := api.New(service, api.Options{Log: slog.New(slog.NewJSONHandler(io.Discard, nil))}) //nolint:sloglint // records are to be written
 			b.ReportAllocs()
 			for b.Loop() {
 				service.submitted = service.submitted[:0]

@@ -86,7 +86,7 @@ func (s *server) expressRoutes() {
 func send(w http.ResponseWriter, r *http.Request, status int, text []byte) {
 	w.Header()["Content-Type"] = []string{mediaJSON}
 	w.WriteHeader(status)
-	if _, err := w.Write(text); err != nil {
+	if _, err := w.Write(text); err != nil { //nolint:gosec // JSON, and said to be
 		requestOf(r.Context()).log().DebugContext(r.Context(), "answer not delivered", slog.Any("error", err))
 	}
 }

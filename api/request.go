@@ -52,7 +52,7 @@ func (s *server) serve(w http.ResponseWriter, r *http.Request) {
 	req := &request{id: requestID(r), actor: actorOf(r), escapedPath: r.URL.EscapedPath(), base: s.log}
 	r = r.WithContext(context.WithValue(r.Context(), requestKey{}, req))
 	rec, route := &recorder{ResponseWriter: w}, ""
-	rec.Header().Set(headerRequestID, req.id)
+	rec.Header().Set(headerRequestID, req.id) //nolint:canonicalheader // see there
 	defer func() {
 		if p := recover(); p != nil {
 			if p == http.ErrAbortHandler { //nolint:errorlint // net/http compares it so
@@ -160,7 +160,7 @@ func unfit(u *url.URL) (domain.Fault, bool) {
 
 // requestID takes the client's name of the request, or makes one.
 func requestID(r *http.Request) string {
-	id := r.Header.Get(headerRequestID)
+	id := r.Header.Get(headerRequestID) //nolint:canonicalheader // see there
 	if id != "" && len(id) <= maxRequestID && charset(id, idMarks+"/+=") {
 		return id
 	}
@@ -175,7 +175,7 @@ func newRequestID() string {
 	)
 	var text [2 * perWord]byte
 	for at := 0; at < len(text); at += perWord {
-		word := rand.Uint64()
+		word := rand.Uint64() //nolint:gosec // no secret
 		for i := range perWord {
 			text[at+i] = alphabet[word%uint64(len(alphabet))]
 			word /= uint64(len(alphabet))
