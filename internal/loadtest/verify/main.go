@@ -126,7 +126,7 @@ func serve(ctx context.Context, cfg *config.Config) (base string, end func(), er
 	case r := <-ready:
 		return "http://" + r.Addr, func() {
 			cancel()
-			_ = <-ended // measured already
+			<-ended //nolint:errcheck // measured already
 		}, nil
 	case err := <-ended:
 		cancel()
