@@ -9,6 +9,7 @@ package client //nolint:revive // client.gen.go has the package comment
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -53,6 +54,13 @@ func Check(res *http.Response, body []byte) error {
 		e.RetryAfter = time.Duration(seconds) * time.Second
 	}
 	return e
+}
+
+// NotFound reports that the server answered that there is no such thing, or, one that is
+// older than this client, no such operation.
+func NotFound(err error) bool {
+	var refused *Error
+	return errors.As(err, &refused) && refused.Problem.Status == http.StatusNotFound
 }
 
 // UserMailbox is the key of a user's mailbox; with a session, of that session's

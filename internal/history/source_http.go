@@ -2,9 +2,7 @@ package history
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"net/http"
 	"strconv"
 	"strings"
 	"time"
@@ -68,8 +66,7 @@ func (s Server) Others(ctx context.Context) ([]domain.Source, error) {
 // retention has deleted either.
 func (s Server) Origin(ctx context.Context, source domain.Source) (store.Origin, error) {
 	o, err := client.Read[client.PoolOrigin](s.API.GetOrigin(ctx, strings.TrimPrefix(string(source), facilitySource)))
-	var refused *client.Error
-	if errors.As(err, &refused) && refused.Problem.Status == http.StatusNotFound {
+	if client.NotFound(err) {
 		return store.Origin{}, nil
 	}
 	if err != nil {
