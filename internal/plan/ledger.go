@@ -16,7 +16,9 @@ type ledger struct {
 	at       *time.Time // now, for the rows; shared, because nobody writes through it
 	pool     domain.Pool
 	counters domain.Counters
-	accounts map[domain.Tenant]*account
+	tenants  map[domain.Tenant]domain.TenantUsage // as read
+	accounts map[domain.Tenant]*account           // opened when somebody asks for them
+	spare    []account                            // made together, for those opened next
 	rows     map[domain.JobID]*row // every row that a request or a timer named
 
 	// inserted are the new rows in the order of acceptance, new their tasks: made once
@@ -79,7 +81,8 @@ func newLedger(snap *Snapshot, submits, requests int) *ledger {
 		now:         snap.Now.UTC().Truncate(time.Microsecond),
 		pool:        snap.Pool,
 		counters:    snap.Counters,
-		accounts:    make(map[domain.Tenant]*account, len(snap.Tenants)),
+		tenants:     snap.Tenants,
+		accounts:    make(map[domain.Tenant]*account, min(len(snap.Tenants), requests)),
 		poolSubject: "pool:" + string(snap.Pool.PoolID),
 	}
 	if l.now.Before(l.counters.At) {
@@ -87,12 +90,6 @@ func newLedger(snap *Snapshot, submits, requests int) *ledger {
 	}
 	at := l.now
 	l.at = &at
-	accounts := make([]account, 0, len(snap.Tenants))
-	for tenant, usage := range snap.Tenants {
-		usage.Tenant = tenant
-		accounts = append(accounts, account{TenantUsage: usage, was: usage, limit: l.pool.Tenants[tenant]})
-		l.accounts[tenant] = &accounts[len(accounts)-1]
-	}
 	return l
 }
 
@@ -101,8 +98,15 @@ func (l *ledger) account(tenant domain.Tenant) *account {
 	if a, ok := l.accounts[tenant]; ok {
 		return a
 	}
-	usage := domain.TenantUsage{Tenant: tenant}
-	a := &account{TenantUsage: usage, was: usage, limit: l.pool.Tenants[tenant]}
+	const together = 16
+	if len(l.spare) == 0 {
+		l.spare = make([]account, together)
+	}
+	a := &l.spare[0]
+	l.spare = l.spare[1:]
+	usage := l.tenants[tenant]
+	usage.Tenant = tenant
+	a.TenantUsage, a.was, a.limit = usage, usage, l.pool.Tenants[tenant]
 	l.accounts[tenant] = a
 	return a
 }
