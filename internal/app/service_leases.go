@@ -58,18 +58,12 @@ func (s *service) complete(ctx context.Context, pool domain.PoolID, lent plan.Le
 	if err != nil {
 		return nil, err
 	}
-	payloads, err := home.Payloads(ctx, pool, jobs)
+	in, err := store.ReadInputs(ctx, home, pool, jobs)
 	if err != nil {
 		return nil, err //nolint:wrapcheck // the caller words it
 	}
-	var labels map[domain.JobID]map[string]string
-	if reader, ok := home.(store.Labels); ok {
-		if labels, err = reader.Labels(ctx, pool, jobs); err != nil {
-			return nil, err //nolint:wrapcheck // the caller words it
-		}
-	}
 	for i, job := range jobs {
-		leased[i].Task.Payload, leased[i].Task.Labels = payloads[job], labels[job]
+		leased[i].Task.Payload, leased[i].Task.Labels = in.Payloads[job], in.Labels[job]
 	}
 	return leased, nil
 }

@@ -80,7 +80,7 @@ func (r *Runtime) loadAndRun(pool domain.PoolID, batch []started) {
 		in, err := r.tryLoad(pool, jobs)
 		if err == nil {
 			for _, s := range batch {
-				s.task.Payload, s.task.Labels = in.payloads[s.task.JobID], in.labels[s.task.JobID]
+				s.task.Payload, s.task.Labels = in.Payloads[s.task.JobID], in.Labels[s.task.JobID]
 				go s.run()
 			}
 			return
@@ -94,23 +94,10 @@ func (r *Runtime) loadAndRun(pool domain.PoolID, batch []started) {
 	}
 }
 
-// inputs is what light tasks lack.
-type inputs struct {
-	payloads map[domain.JobID][]byte
-	labels   map[domain.JobID]map[string]string
-}
-
-func (r *Runtime) tryLoad(pool domain.PoolID, jobs []domain.JobID) (in inputs, err error) {
+func (r *Runtime) tryLoad(pool domain.PoolID, jobs []domain.JobID) (store.Inputs, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), loadTimeout)
 	defer cancel()
-	tasks := r.tasks(pool)
-	if in.payloads, err = tasks.Payloads(ctx, pool, jobs); err != nil {
-		return in, err
-	}
-	if labels, ok := tasks.(store.Labels); ok {
-		in.labels, err = labels.Labels(ctx, pool, jobs)
-	}
-	return in, err
+	return store.ReadInputs(ctx, r.tasks(pool), pool, jobs)
 }
 
 // runStopped lets the attempts report whose context has ended, and returns the
