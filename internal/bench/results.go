@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"math"
 	"os"
+	"path/filepath"
 	"runtime"
 	"strings"
 	"time"
@@ -96,7 +97,10 @@ func (r *Results) write(path string) error {
 	if err != nil {
 		return fmt.Errorf("write the results: %w", err)
 	}
-	const mode = 0o644
+	const mode, folder = 0o644, 0o755
+	if err := os.MkdirAll(filepath.Dir(path), folder); err != nil { // a fresh checkout has no results
+		return fmt.Errorf("write the results: %w", err)
+	}
 	if err := os.WriteFile(path+".new", append(raw, '\n'), mode); err != nil {
 		return fmt.Errorf("write the results: %w", err)
 	}
