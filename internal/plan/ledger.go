@@ -19,7 +19,7 @@ type ledger struct {
 	tenants  map[domain.Tenant]domain.TenantUsage // as read
 	accounts map[domain.Tenant]*account           // opened when somebody asks for them
 	spare    []account                            // made together, for those opened next
-	rows     map[domain.JobID]*row // every row that a request or a timer named
+	rows     map[domain.JobID]*row                // every row that a request or a timer named
 
 	// inserted are the new rows in the order of acceptance, new their tasks: made once
 	// with room for all, because rows and answers point into it.

@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"maps"
 	"sync"
 	"time"
 
@@ -76,9 +77,7 @@ func (r *recollection) next(snap *plan.Snapshot, d *plan.Decisions) *recollectio
 	default:
 		r = newRecollection(distrust)
 	}
-	for tenant, usage := range snap.Tenants {
-		r.tenants[tenant] = usage
-	}
+	maps.Copy(r.tenants, snap.Tenants)
 	c := &snap.Counters
 	if d != nil {
 		c = &d.Counters

@@ -148,7 +148,7 @@ func (t *facilityTx) commit(ctx context.Context, what string) error {
 		return p.exec(ctx, "COMMIT")
 	})
 	if err == nil {
-		t.summaries.committed(events)
+		t.summaries.committed(events) //nolint:contextcheck // what is summarised afterwards does not end with this call
 		return nil
 	}
 	unknown := t.abandon(ctx, t.conn, what)

@@ -71,7 +71,7 @@ func (r *riverIDs) cut(n int) []int64 {
 // to insert with the turn's writes; nil: none.
 func (t *turn) carry(ctx context.Context, pool *domain.Pool, d *plan.Decisions) (*dbsqlc.InsertRiverJobsParams, error) {
 	if pool.Runtime != domain.RuntimeWorker || len(d.Started) == 0 {
-		return nil, nil
+		return nil, nil //nolint:nilnil // nothing is carried
 	}
 	if t.opts.Carrier == nil {
 		return nil, errors.New("the pool's runtime is worker, and this process has nothing that makes River jobs")

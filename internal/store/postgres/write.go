@@ -40,7 +40,7 @@ func (t *turn) write(ctx context.Context, pool *domain.Pool, d *plan.Decisions, 
 		return p.exec(ctx, "COMMIT")
 	})
 	if err == nil {
-		t.summaries.committed(w.events)
+		t.summaries.committed(w.events) //nolint:contextcheck // what is summarised afterwards does not end with this call
 	}
 	return err
 }
