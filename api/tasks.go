@@ -170,11 +170,7 @@ func (s *server) submit(ctx context.Context, in *submitInput) (*admissionOutput,
 	if refused := answers[0].Err; refused != nil {
 		return nil, refused
 	}
-	body, err := s.admission(ctx, answers[0])
-	if err != nil {
-		return nil, err
-	}
-	return &admissionOutput{Body: body}, nil
+	return &admissionOutput{Body: s.admission(ctx, answers[0])}, nil
 }
 
 // poolFor returns the pool as it is now, nil when the backend does not say; the only
@@ -209,40 +205,36 @@ func (s *server) complete(pool *domain.Pool, submission *plan.Submit, refusal *d
 
 // admission is the answer to an accepted submission. Of a task known before it is what
 // was decided then.
-func (s *server) admission(ctx context.Context, a plan.Answer) (Admission, error) {
+func (s *server) admission(ctx context.Context, a plan.Answer) Admission {
 	t := a.Task
 	view := Admission{
 		TaskID: string(t.TaskID), PoolID: string(t.PoolID), JobID: int64(t.JobID), Submission: t.Submission,
 		Status: string(t.Status), Known: a.Known,
 	}
 	if a.Known {
-		at, err := s.startedOnArrival(ctx, t)
-		switch {
-		case err != nil:
-			return Admission{}, err
-		case at:
+		view.Status = string(domain.StatusQueued)
+		if s.startedOnArrival(ctx, t) {
 			view.Status = string(domain.StatusRunning)
-		default:
-			view.Status = string(domain.StatusQueued)
 		}
 	}
 	if view.Status == string(domain.StatusQueued) {
 		view.Position, view.EstimatedStart = a.Position, utc(a.EstimatedStart)
 	}
-	return view, nil
+	return view
 }
 
 // startedOnArrival reports whether a task was running when it was first answered: then it
 // started at the very instant it was created. The row of a task that was tried again
-// tells when that was; of its first start tells the trail, as long as it is kept.
-func (s *server) startedOnArrival(ctx context.Context, t *domain.Task) (bool, error) {
+// tells when that was; of its first start tells the trail, as long as it is kept and can be
+// read: what was accepted is not refused because it cannot.
+func (s *server) startedOnArrival(ctx context.Context, t *domain.Task) bool {
 	if t.Attempt <= 1 {
-		return t.StartedAt != nil && t.StartedAt.Equal(t.CreatedAt), nil
+		return t.StartedAt != nil && t.StartedAt.Equal(t.CreatedAt)
 	}
 	starts, err := s.service.Events(ctx, store.EventFilter{
 		Pool: t.PoolID, TaskID: t.TaskID, Kind: domain.EventStart, From: t.CreatedAt, To: t.CreatedAt.Add(time.Microsecond), Limit: 1,
 	})
-	return len(starts) > 0, err
+	return err == nil && len(starts) > 0
 }
 
 func (s *server) getTask(ctx context.Context, in *getTaskInput) (*taskOutput, error) {

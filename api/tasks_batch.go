@@ -136,11 +136,7 @@ func (s *server) submitBatch(ctx context.Context, in *batchInput) (*batchOutput,
 
 func (s *server) batchResult(ctx context.Context, answer plan.Answer, place string) BatchResult {
 	if answer.Err == nil {
-		accepted, err := s.admission(ctx, answer)
-		if err != nil {
-			problem := failed(ctx, submitTasks, err)
-			return BatchResult{Status: problem.Status, Problem: problem}
-		}
+		accepted := s.admission(ctx, answer)
 		return BatchResult{Status: http.StatusAccepted, Task: &accepted}
 	}
 	refused := *answer.Err

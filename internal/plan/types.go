@@ -176,7 +176,7 @@ type Decisions struct {
 	Started   []domain.Task // tasks whose attempt began in this turn, light unless inserted in it
 	Stopping  []domain.Task // running tasks whose executor must be told to stop (cancelled or forced)
 	Ended     []domain.Task // tasks that became terminal
-	RiverDone []int64       // River jobs to finalise with this turn
+	RiverDone []int64       // River jobs of attempts that ended in this turn
 	// Leased are the leases that began in this turn, Unleased the jobs whose lease ended
 	// before those began, and LeasesAsked the jobs whose lease must know that its task
 	// was asked to stop.

@@ -1,10 +1,13 @@
 package scheduler
 
-// aftermath is what follows a durable turn outside of the loop: starting and stopping
-// what is here, answering callers, waking who waits. It is done in one or two parts, and
-// belongs to the loop's goroutine.
+import "github.com/parkinglot/parkinglot/internal/store"
+
+// aftermath is what follows a durable turn for everybody but the loop: starting and
+// stopping what is here, answering callers, waking who waits. It is done in one or two
+// parts, by who holds the loop's turning.
 type aftermath struct {
 	t       *turn
+	hints   store.Wake // for the other processes
 	begun   bool
 	started int    // of t.decisions.Started
 	told    [6]int // of the batch's requests, by kind
@@ -19,9 +22,10 @@ const worthATurn = 64
 // l.meanwhile. A large turn's aftermath is parted, so that the half that comes back first
 // makes the next turn.
 func (l *loop) followUp(t *turn) {
-	l.after = &aftermath{t: t}
+	l.after = &aftermath{t: t, hints: l.hints(t)}
 	if l.inbox.size() < worthATurn && t.batch.reqs.Len() >= 2*worthATurn {
-		l.after.half(l)
+		const half = 2
+		l.after.part(l, half)
 		l.letAsk()
 	}
 	if l.inbox.size() < worthATurn {
@@ -29,28 +33,34 @@ func (l *loop) followUp(t *turn) {
 	}
 }
 
-// meanwhile is store.TurnSpec.Meanwhile: it ends the aftermath of the turn before.
+// meanwhile ends the aftermath of the turn before.
 func (l *loop) meanwhile() {
 	if a := l.after; a != nil {
 		l.after = nil
-		a.rest(l)
+		a.part(l, 1)
 	}
 }
 
-// half starts half of what the turn started and tells half of the callers.
-func (a *aftermath) half(l *loop) {
-	a.begin(l)
-	a.start(l, len(a.t.decisions.Started)/2)
-	for kind, rs := range a.t.batch.by {
-		a.tell(kind, len(rs)/2)
-	}
+// beside is store.TurnSpec.Meanwhile of t. The time is the turn's before, and so is a panic:
+// it must not be taken for one of t's requests.
+func (l *loop) beside(t *turn) {
+	began := l.s.now()
+	defer func() {
+		t.aside += l.s.since(began)
+		if p := recover(); p != nil && t.strange == nil {
+			t.strange = p
+		}
+	}()
+	l.meanwhile()
 }
 
-func (a *aftermath) rest(l *loop) {
+// part starts one part of so many of what the turn started, and tells that part of the
+// callers, counted from the first ones; of one, all that are left.
+func (a *aftermath) part(l *loop, of int) {
 	a.begin(l)
-	a.start(l, len(a.t.decisions.Started))
+	a.start(l, len(a.t.decisions.Started)/of)
 	for kind, rs := range a.t.batch.by {
-		a.tell(kind, len(rs))
+		a.tell(kind, len(rs)/of)
 	}
 }
 
@@ -66,7 +76,7 @@ func (a *aftermath) begin(l *loop) {
 		l.s.watchers.ended(l.pool, d.Ended)
 	}
 	l.hand(a.t)
-	l.backend.hint(l.hints(a.t))
+	l.backend.hint(a.hints)
 	if len(d.Messages) > 0 && a.t.pool.MailboxBackend != l.backend.name {
 		l.backend.outbox.kick()
 	}

@@ -34,7 +34,7 @@ type loop struct {
 	// unresolved is a turn whose commit may or may not have gone through.
 	unresolved *turn
 
-	after     *aftermath        // of the last turn, as far as it is not done; nil: nothing
+	after     *aftermath        // of the last turn, as far as it is not done; nil: nothing. Of who holds turning.
 	past      []domain.Counters // of turns before this process's first; nil once taken in
 	due       time.Time         // next timer by this process's clock; zero: none
 	downSince time.Time         // zero: the backend answers
@@ -160,7 +160,9 @@ func (l *loop) rest(ctx context.Context, p pause) {
 
 // stop refuses everything from now on and answers what waits.
 func (l *loop) stop() {
+	l.turning <- struct{}{}
 	l.meanwhile()
+	<-l.turning
 	left := l.inbox.close()
 	for _, rs := range l.alone {
 		left = append(left, rs...)

@@ -137,6 +137,7 @@ func (s *Scheduler) Drain(ctx context.Context) error {
 	for _, l := range s.allLoops() {
 		select {
 		case l.turning <- struct{}{}:
+			l.meanwhile() // what the last turn has started is handed over before anybody looks
 			<-l.turning
 		case <-ctx.Done():
 			return fmt.Errorf("drain pool %q: %w", l.pool, ctx.Err())

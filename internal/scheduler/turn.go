@@ -29,6 +29,9 @@ type turn struct {
 	tenants  map[domain.Tenant]domain.TenantUsage // as read
 	panicked error
 
+	aside   time.Duration // spent on the turn before, meanwhile
+	strange any           // what that panicked with
+
 	decisions plan.Decisions
 }
 
@@ -109,10 +112,13 @@ func (l *loop) decide(t *turn, snap plan.Snapshot, reqs *plan.Requests) (d plan.
 func (l *loop) turn(ctx context.Context) pause {
 	t := l.newTurn()
 	err := l.take(ctx, t)
+	if t.strange != nil {
+		panic(t.strange)
+	}
 	if err != nil {
 		l.meanwhile()
 	}
-	took := l.s.since(t.began)
+	took := l.s.since(t.began) - t.aside
 
 	outcome, p := l.handle(t, err)
 	report := TurnReport{
@@ -146,7 +152,7 @@ func (l *loop) take(ctx context.Context, t *turn) (err error) {
 		Pool:      l.pool,
 		Gather:    func() *plan.Requests { return l.gather(t) },
 		Decide:    func(snap plan.Snapshot, reqs *plan.Requests) plan.Decisions { return l.decide(t, snap, reqs) },
-		Meanwhile: l.meanwhile,
+		Meanwhile: func() { l.beside(t) },
 	})
 	if t.panicked != nil {
 		return t.panicked

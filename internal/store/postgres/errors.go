@@ -79,7 +79,7 @@ func kindOfCode(pg *pgconn.PgError) error {
 	case codeUndefinedTable, codeUndefinedColumn, codeUndefinedFunc, codeNoSchema:
 		return store.ErrSchema
 	case codeUnique:
-		if pg.ConstraintName == "pl_pool_turns_pkey" {
+		if pg.ConstraintName == "pl_pool_turns_pkey" || pg.ConstraintName == riverKey {
 			return store.ErrGuard
 		}
 		return store.ErrData

@@ -234,6 +234,25 @@ func TestIDsOfRiverJobsAreReserved(t *testing.T) {
 	b.agrees(t)
 }
 
+// A sequence that was set back (a restored database, a standby that lagged) makes what was
+// reserved before worthless: nobody's request is blamed for that, and the next turn
+// reserves anew.
+func TestIDsOfRiverJobsThatSomebodyElseHas(t *testing.T) {
+	t.Parallel()
+	worker := func(p *domain.Pool) { p.Runtime, p.MaxUnits = domain.RuntimeWorker, 10 }
+	b := setup(t, postgres.Options{Carrier: riverCarrier{}}, worker)
+	other := &bundle{Store: open(t, b.db, postgres.Options{Carrier: riverCarrier{}}), db: b.db}
+	b.turn(t, plan.Requests{Submits: tasks("a", 1)})
+	b.exec(t, "SELECT setval('river_job_id_seq', (SELECT max(id) FROM river_job))")
+	require.Len(t, other.turn(t, plan.Requests{Submits: tasks("b", 1)}).Started, 1)
+
+	again := plan.Requests{Submits: tasks("c", 1)}
+	_, err := b.Turn(t.Context(), spec(again))
+	require.ErrorIs(t, err, store.ErrGuard)
+	require.Len(t, b.turn(t, again).Started, 1)
+	b.agrees(t)
+}
+
 // A message that commits late is behind no cursor, even one that was handed out when a
 // later message of another source was already there.
 func TestAMessageThatCommitsLateIsNeverPassedOver(t *testing.T) {

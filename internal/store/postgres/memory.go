@@ -93,8 +93,7 @@ func (r *recollection) next(snap *plan.Snapshot, d *plan.Decisions) *recollectio
 	}
 	r.turnNo, r.turnID, r.queued = c.TurnNo, c.TurnID, c.Queued+c.Waiting
 	if len(r.running) > mostRemembered || len(r.tenants) > mostRemembered {
-		clear(r.running)
-		clear(r.tenants)
+		return newRecollection(distrust)
 	}
 	return r
 }

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"sync"
 
+	"github.com/jackc/pgx/v5/pgconn"
+
 	"github.com/parkinglot/parkinglot/internal/domain"
 	"github.com/parkinglot/parkinglot/internal/plan"
 	"github.com/parkinglot/parkinglot/internal/store/postgres/dbsqlc"
@@ -54,6 +56,20 @@ func (r *riverIDs) take(ctx context.Context, db dbsqlc.DBTX, n int) ([]int64, er
 	defer r.mu.Unlock()
 	r.free = block[n:] // what was left is a gap: ids of one turn ascend
 	return block[:n:n], nil
+}
+
+// riverKey is the constraint that ids of River jobs meet when somebody else has them: then
+// the sequence was set back (a restored database, a standby that lagged), and what was
+// reserved before is worth nothing.
+const riverKey = "river_job_pkey"
+
+// refused forgets what is reserved if err says that it is worth nothing.
+func (r *riverIDs) refused(err error) {
+	if pg, ok := errors.AsType[*pgconn.PgError](err); ok && pg.ConstraintName == riverKey {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.free = nil
+	}
 }
 
 func (r *riverIDs) cut(n int) []int64 {

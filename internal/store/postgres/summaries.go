@@ -24,7 +24,7 @@ type summaries struct {
 
 // summaryTimeout bounds the summary of one source. One that was left out is made up for with
 // the next block.
-const summaryTimeout = 30 * time.Second
+const summaryTimeout = 10 * time.Second
 
 // committed tells of events that are durable now. It never blocks.
 func (s *summaries) committed(w *eventWrites) {
@@ -55,7 +55,7 @@ func (s *summaries) run() {
 		}
 		for _, f := range finished {
 			if err := s.store.summarise(f); err != nil {
-				s.store.log.Debug("a block of the audit trail is not summarised yet; the next one makes up for it", "source", f.Source, "error", err)
+				s.store.log.Warn("a block of the audit trail is not summarised yet; the next one makes up for it", "source", f.Source, "error", err)
 			}
 		}
 	}

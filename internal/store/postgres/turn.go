@@ -38,7 +38,10 @@ type turn struct {
 // Turn implements store.Turns.
 func (s *Store) Turn(ctx context.Context, spec store.TurnSpec) (plan.Decisions, error) {
 	what := "turn of pool " + string(spec.Pool)
-	if spec.Meanwhile != nil && s.pool.Stat().IdleConns() == 0 {
+	recalled := s.memory.take(spec.Pool)
+	if spec.Meanwhile != nil && (!recalled.trusted() || s.pool.Stat().IdleConns() == 0) {
+		// Others may wait for the pool's lock, or this turn for a connection: neither should
+		// take longer for it.
 		spec.Meanwhile()
 	}
 	acquiring, cancel := context.WithTimeout(ctx, callTimeout)
@@ -48,7 +51,7 @@ func (s *Store) Turn(ctx context.Context, spec store.TurnSpec) (plan.Decisions, 
 		return plan.Decisions{}, classify(what+": get a connection", unavailable(err))
 	}
 	defer conn.Release()
-	t := &turn{Store: s, conn: conn, spec: spec, key: s.poolLock(spec.Pool), careful: s.careful.is(spec.Pool), recalled: s.memory.take(spec.Pool)}
+	t := &turn{Store: s, conn: conn, spec: spec, key: s.poolLock(spec.Pool), careful: s.careful.is(spec.Pool), recalled: recalled}
 
 	rq, read, err := t.read(ctx)
 	if err != nil {
@@ -187,6 +190,7 @@ func (s *Store) abandon(ctx context.Context, conn *pgxpool.Conn, of string) (unk
 
 // failed classifies err, and makes the pool careful when it met a locked row.
 func (t *turn) failed(what string, err error) error {
+	t.riverIDs.refused(err)
 	if hasCode(err, codeLockNotAvailable, codeDeadlock) && !errors.Is(err, store.ErrUnavailable) {
 		t.Store.careful.set(t.spec.Pool)
 	}
