@@ -3,7 +3,8 @@
 //
 // A turn sends BEGIN, its settings, a try of the pool's advisory lock and every
 // read as one pipelined batch, decides, and sends every write with the COMMIT as
-// a second one. When the lock is taken it waits for it alone, gathers again and
+// a second one. What this process's last turn of the pool left is not read again, as long as
+// the newest turn, which is, is that one. When the lock is taken it waits for it alone, gathers again and
 // reads again: four round trips. A worker pool's River jobs go with the writes; once in
 // some thousand of them their ids are reserved before.
 //

@@ -55,7 +55,7 @@ type writes struct {
 	changed  *dbsqlc.UpdateJobsParams
 	live     *live
 	carried  *dbsqlc.InsertRiverJobsParams
-	arrived  []int64 // River jobs that have done their work
+	arrived  []int64 // River jobs of attempts that ended, however
 	events   *eventWrites
 	messages *dbsqlc.InsertMessagesParams
 	outbox   *dbsqlc.InsertOutboxParams
