@@ -24,7 +24,7 @@ type Snapshot struct {
 	Leases map[domain.JobID]domain.Lease
 	// Candidates are queued tasks in order (Priority descending, Rank, JobID)
 	// within each lane, the lanes merged in the same order. At most
-	// CandidateLimit of each lane.
+	// CandidateLimit of each lane. Light, or complete where the backend has the rest at hand.
 	Candidates []domain.Task
 	// CandidatesCut says that a lane had more than were read.
 	CandidatesCut bool
@@ -173,7 +173,7 @@ type Decisions struct {
 	Relane    []domain.Tenant      // tenants whose queued rows need Lane written anew after a policy change
 	Counters  domain.Counters      // of the new turn row
 	Answers   Answers
-	Started   []domain.Task // tasks whose attempt began in this turn, light unless inserted in it
+	Started   []domain.Task // tasks whose attempt began in this turn: as candidates, or complete when inserted in it
 	Stopping  []domain.Task // running tasks whose executor must be told to stop (cancelled or forced)
 	Ended     []domain.Task // tasks that became terminal
 	RiverDone []int64       // River jobs of attempts that ended in this turn

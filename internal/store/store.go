@@ -65,16 +65,20 @@ type Store interface {
 }
 
 // TurnSpec is what Turns.Turn needs from its caller.
+//
+// Its functions are called one at a time, before Turn returns, but not always on the goroutine of
+// its caller.
 type TurnSpec struct {
 	Pool domain.PoolID
 	// Gather returns everything to decide in this turn. It is called before the
-	// first read; when the lock had to be waited for it is called once more,
-	// after the lock was granted, and then returns what came since as well (the
+	// first read; when the lock had to be waited for, or the turn is begun again, it is
+	// called once more and then returns what came since as well (the
 	// same requests first, in the same order).
 	Gather func() *plan.Requests
-	// Decide is plan.Turn, or a test's stand-in. Called once, under the lock.
+	// Decide is plan.Turn, or a test's stand-in. Called once, or again when what the first
+	// decision was based on turned out not to be so: then nothing of that counts.
 	Decide func(plan.Snapshot, *plan.Requests) plan.Decisions
-	// Meanwhile is called, on the caller's goroutine, when the turn can only wait: for a
+	// Meanwhile is called when the turn can only wait: for a
 	// connection, or for the backend to do its part. What takes time and has to do with
 	// earlier turns is best done there. It may be called several times, or not at all when
 	// the turn fails. nil: nothing.

@@ -8,13 +8,14 @@ INSERT INTO pl_queue_jobs (
     holder, river_job_id, mailbox_tenant, mailbox_user, mailbox_session, labels, payload, result
 )
 SELECT
-    @pool_id::text, r.job_id, r.task_id, r.submission, r.body_hash, r.tenant, r.requested_priority, r.priority, r.lane, r.rank,
+    r.pool_id, r.job_id, r.task_id, r.submission, r.body_hash, r.tenant, r.requested_priority, r.priority, r.lane, r.rank,
     r.resource_kind, r.resource_units, r.status, r.reason_code, r.reason, r.attempt, r.max_attempts, r.overtaken,
     r.executor, r.timeout_ms, r.deadline, r.not_before, r.created_at, r.started_at, r.finished_at, r.cancel_asked_at,
     r.holder, r.river_job_id, nullif(r.mailbox_tenant, ''), r.mailbox_user, r.mailbox_session,
     nullif(r.labels, '')::jsonb, nullif(r.payload, ''), nullif(r.result, '')
 FROM (
     SELECT
+        unnest(@pool_ids::text[]) AS pool_id,
         unnest(@job_ids::bigint[]) AS job_id,
         unnest(@task_ids::text[]) AS task_id,
         unnest(@submissions::integer[]) AS submission,
@@ -77,6 +78,7 @@ WITH w AS (
       SELECT l.place, c.*
       FROM (
         SELECT
+            unnest(@pool_ids::text[]) AS pool_id,
             unnest(@job_ids::bigint[]) AS job_id,
             unnest(@from_statuses::text[]) AS from_status,
             unnest(@from_attempts::integer[]) AS from_attempt,
@@ -99,7 +101,7 @@ WITH w AS (
       ) AS c
       CROSS JOIN LATERAL (
         SELECT q.ctid AS place FROM pl_queue_jobs AS q
-        WHERE q.pool_id = @pool_id AND q.job_id = c.job_id
+        WHERE q.pool_id = c.pool_id AND q.job_id = c.job_id
         LIMIT 1
       ) AS l
     ) AS r

@@ -1,9 +1,10 @@
 -- name: MarkQueued :exec
 -- Tasks that came into the queue.
 INSERT INTO pl_queued_jobs (pool_id, job_id, tenant, lane, priority, rank, deadline, not_before)
-SELECT @pool_id::text, r.job_id, r.tenant, r.lane, r.priority, r.rank, r.deadline, r.not_before
+SELECT r.pool_id, r.job_id, r.tenant, r.lane, r.priority, r.rank, r.deadline, r.not_before
 FROM (
     SELECT
+        unnest(@pool_ids::text[]) AS pool_id,
         unnest(@job_ids::bigint[]) AS job_id,
         unnest(@tenants::text[]) AS tenant,
         unnest(@lanes::text[]) AS lane,
@@ -20,6 +21,7 @@ WITH w AS (
     SELECT l.place, c.*
     FROM (
         SELECT
+            unnest(@pool_ids::text[]) AS pool_id,
             unnest(@job_ids::bigint[]) AS job_id,
             unnest(@lanes::text[]) AS lane,
             unnest(@priorities::smallint[]) AS priority,
@@ -28,7 +30,7 @@ WITH w AS (
     ) AS c
     CROSS JOIN LATERAL (
         SELECT q.ctid AS place FROM pl_queued_jobs AS q
-        WHERE q.pool_id = @pool_id AND q.job_id = c.job_id
+        WHERE q.pool_id = c.pool_id AND q.job_id = c.job_id
         LIMIT 1
     ) AS l
 ), u AS (
@@ -44,10 +46,10 @@ WITH w AS (
     DELETE FROM pl_queued_jobs AS m
     USING (
         SELECT l.place
-        FROM (SELECT unnest(@job_ids::bigint[]) AS job_id) AS c
+        FROM (SELECT unnest(@pool_ids::text[]) AS pool_id, unnest(@job_ids::bigint[]) AS job_id) AS c
         CROSS JOIN LATERAL (
             SELECT q.ctid AS place FROM pl_queued_jobs AS q
-            WHERE q.pool_id = @pool_id AND q.job_id = c.job_id
+            WHERE q.pool_id = c.pool_id AND q.job_id = c.job_id
             LIMIT 1
         ) AS l
     ) AS r
@@ -59,7 +61,7 @@ SELECT pl_expect((SELECT count(*) FROM w), @want::bigint, 'queued tasks');
 -- name: MarkRunning :exec
 -- Tasks of which an attempt began.
 INSERT INTO pl_running_jobs (pool_id, job_id)
-SELECT @pool_id::text, unnest(@job_ids::bigint[]);
+SELECT unnest(@pool_ids::text[]), unnest(@job_ids::bigint[]);
 
 -- name: UnmarkRunning :exec
 -- Tasks of which an attempt ended.
@@ -67,10 +69,10 @@ WITH w AS (
     DELETE FROM pl_running_jobs AS m
     USING (
         SELECT l.place
-        FROM (SELECT unnest(@job_ids::bigint[]) AS job_id) AS c
+        FROM (SELECT unnest(@pool_ids::text[]) AS pool_id, unnest(@job_ids::bigint[]) AS job_id) AS c
         CROSS JOIN LATERAL (
             SELECT q.ctid AS place FROM pl_running_jobs AS q
-            WHERE q.pool_id = @pool_id AND q.job_id = c.job_id
+            WHERE q.pool_id = c.pool_id AND q.job_id = c.job_id
             LIMIT 1
         ) AS l
     ) AS r

@@ -9,11 +9,12 @@ SELECT array_agg(nextval('river_job_id_seq'::regclass))::bigint[] FROM generate_
 -- database's clock, in the order in which the turns of a pool had its lock.
 INSERT INTO river_job (id, args, created_at, kind, max_attempts, metadata, priority, queue, scheduled_at, state, tags)
 SELECT
-    r.id, r.args::jsonb, statement_timestamp(), @kind::text, @max_attempts::smallint, '{}', r.priority, @queue::text,
+    r.id, r.args::jsonb, statement_timestamp(), @kind::text, @max_attempts::smallint, '{}', r.priority, r.queue,
     statement_timestamp(), 'available', '{}'
 FROM (
     SELECT
         unnest(@ids::bigint[]) AS id,
+        unnest(@queues::text[]) AS queue,
         unnest(@args::text[]) AS args,
         unnest(@priorities::smallint[]) AS priority
 ) AS r;

@@ -30,6 +30,73 @@ SELECT
     set_config('enable_sort', 'off', true),
     set_config('jit', 'off', true);
 
+-- name: ExpressSettings :one
+-- TurnSettings for turns that read nothing, in the implicit transaction of their one round trip, and
+-- the locks of their pools: all of them, or an error. Nobody waits for a second lock while
+-- holding a first one.
+SELECT clock_timestamp()::timestamptz AS now
+FROM (
+    SELECT
+        set_config('statement_timeout', @statement::text, true),
+        set_config('lock_timeout', @lock_wait::text, true),
+        set_config('synchronous_commit', 'on', true),
+        set_config('enable_seqscan', 'off', true),
+        set_config('enable_bitmapscan', 'off', true),
+        set_config('enable_hashjoin', 'off', true),
+        set_config('enable_mergejoin', 'off', true),
+        set_config('enable_sort', 'off', true),
+        set_config('plan_cache_mode', 'force_generic_plan', true),
+        set_config('jit', 'off', true),
+        pl_expect(
+            (SELECT count(*) FROM unnest(@keys::bigint[]) AS k WHERE pg_try_advisory_xact_lock(k)),
+            cardinality(@keys::bigint[]), 'locks of pools'
+        )
+    OFFSET 0
+) AS s;
+
+-- name: ExpressGuard :exec
+-- After the locks: the pools are as the turns were decided on, no task id is known yet, and the
+-- clock that they were decided by is right: ahead by no more than the timestamps of a trail may be
+-- wrong by, and behind by no more than a statement may wait. ORDER BY leaves one index to look
+-- a task id up in.
+SELECT
+    pl_expect((
+        SELECT count(*)
+        FROM (
+            SELECT
+                unnest(@pool_ids::text[]) AS pool_id,
+                unnest(@turn_nos::bigint[]) AS turn_no,
+                unnest(@turn_ids::text[]) AS turn_id,
+                unnest(@versions::bigint[]) AS version
+        ) AS e
+        CROSS JOIN LATERAL (
+            SELECT n.turn_no, n.turn_id FROM pl_pool_turns AS n
+            WHERE n.pool_id = e.pool_id
+            ORDER BY n.turn_no DESC
+            LIMIT 1
+        ) AS t
+        CROSS JOIN LATERAL (
+            SELECT p.version FROM pl_pools AS p
+            WHERE p.pool_id = e.pool_id
+            LIMIT 1
+        ) AS v
+        WHERE t.turn_no = e.turn_no AND t.turn_id = e.turn_id AND v.version = e.version
+    ), cardinality(@pool_ids::text[]), 'pools as they were left'),
+    pl_expect((
+        SELECT count(*)
+        FROM (SELECT unnest(@task_pools::text[]) AS pool_id, unnest(@task_ids::text[]) AS task_id) AS n
+        CROSS JOIN LATERAL (
+            SELECT q.job_id FROM pl_queue_jobs AS q
+            WHERE q.pool_id = n.pool_id AND q.task_id = n.task_id
+            ORDER BY q.submission DESC
+            LIMIT 1
+        ) AS k
+    ), 0, 'tasks that are new'),
+    pl_expect((
+        SELECT count(*) WHERE coalesce(sqlc.narg(clock)::timestamptz, clock_timestamp())
+            BETWEEN @earliest::timestamptz AND @latest::timestamptz
+    ), 1, 'clocks');
+
 -- name: LockWait :exec
 SELECT set_config('lock_timeout', @wait::text, true);
 
@@ -75,16 +142,38 @@ CROSS JOIN LATERAL (
 ) AS c
 WHERE p.pool_id = @pool_id;
 
--- name: InsertTurn :exec
+-- name: InsertTurns :exec
+-- One row a pool: turns of several pools may share a transaction.
 INSERT INTO pl_pool_turns (
     pool_id, turn_no, turn_id, at, active_units, ceiling, running, queued, queued_low, queued_normal,
     queued_high, queued_critical, waiting, virtual_time, job_seq, rank_seq, event_seq, message_seq, next_due_at,
     head_low, head_normal, head_high, head_critical, drained
-) VALUES (
-    @pool_id, @turn_no, @turn_id, @at, @active_units, @ceiling, @running, @queued, @queued_low, @queued_normal,
-    @queued_high, @queued_critical, @waiting, @virtual_time, @job_seq, @rank_seq, @event_seq, @message_seq,
-    sqlc.narg(next_due_at), @head_low, @head_normal, @head_high, @head_critical, @drained
-);
+)
+SELECT
+    unnest(@pool_ids::text[]),
+    unnest(@turn_nos::bigint[]),
+    unnest(@turn_ids::text[]),
+    unnest(@ats::timestamptz[]),
+    unnest(@active_units::bigint[]),
+    unnest(@ceilings::bigint[]),
+    unnest(@running::bigint[]),
+    unnest(@queued::bigint[]),
+    unnest(@queued_low::bigint[]),
+    unnest(@queued_normal::bigint[]),
+    unnest(@queued_high::bigint[]),
+    unnest(@queued_critical::bigint[]),
+    unnest(@waiting::bigint[]),
+    unnest(@virtual_times::bigint[]),
+    unnest(@job_seqs::bigint[]),
+    unnest(@rank_seqs::bigint[]),
+    unnest(@event_seqs::bigint[]),
+    unnest(@message_seqs::bigint[]),
+    unnest(@next_due_ats::timestamptz[]),
+    unnest(@heads_low::bigint[]),
+    unnest(@heads_normal::bigint[]),
+    unnest(@heads_high::bigint[]),
+    unnest(@heads_critical::bigint[]),
+    unnest(@drained::bigint[]);
 
 -- name: InsertFirstTurn :exec
 -- Counters of a new pool: everything zero.

@@ -55,55 +55,45 @@ const auditBlock = 256
 // much as some blocks do. Readers look through so many at most that are not.
 const blocksTogether = 8
 
-// eventWrites is the statement that records events, and what is to be done once they are
-// committed; nil: there are none.
-type eventWrites struct {
-	insert   *dbsqlc.InsertEventsParams
-	finished *dbsqlc.SummariseEventsParams // nil: no block was finished
+func growEvents(w *dbsqlc.InsertEventsParams, n int) {
+	if n == 0 {
+		return
+	}
+	for _, texts := range []*[]string{
+		&w.Sources, &w.Kinds, &w.PoolIds, &w.TaskIds, &w.Tenants, &w.Statuses, &w.ReasonCodes, &w.Reasons, &w.Actors, &w.Subjects, &w.Details,
+	} {
+		*texts = slices.Grow(*texts, n)
+	}
+	w.Seqs, w.JobIds, w.Units = slices.Grow(w.Seqs, n), slices.Grow(w.JobIds, n), slices.Grow(w.Units, n)
+	w.Submissions, w.Attempts, w.Ats = slices.Grow(w.Submissions, n), slices.Grow(w.Attempts, n), slices.Grow(w.Ats, n)
 }
 
-// recordEvents returns the writes of events, which are of one source and numbered
-// without a gap.
-func recordEvents(events []domain.Event) *eventWrites {
+// addEvents appends events, which are of one source and numbered without a gap, and returns
+// the blocks that are finished once they are committed; nil: none.
+func addEvents(w *dbsqlc.InsertEventsParams, events []domain.Event) *dbsqlc.SummariseEventsParams {
+	for i := range events {
+		e := &events[i]
+		subjects := ""
+		if !e.OnlyNamed() {
+			subjects = arrayLiteral(e.Subjects)
+		}
+		w.Sources, w.Seqs, w.Ats = append(w.Sources, string(e.Source)), append(w.Seqs, e.Seq), append(w.Ats, instant(e.At))
+		w.Kinds, w.PoolIds, w.TaskIds = append(w.Kinds, string(e.Kind)), append(w.PoolIds, string(e.PoolID)), append(w.TaskIds, string(e.TaskID))
+		w.JobIds, w.Submissions = append(w.JobIds, int64(e.JobID)), append(w.Submissions, int32(e.Submission))
+		w.Tenants, w.Attempts, w.Units = append(w.Tenants, string(e.Tenant)), append(w.Attempts, int32(e.Attempt)), append(w.Units, int64(e.Units))
+		w.Statuses, w.ReasonCodes = append(w.Statuses, string(e.Status)), append(w.ReasonCodes, string(e.Reason.Code))
+		w.Reasons, w.Actors = append(w.Reasons, e.Reason.Message), append(w.Actors, e.Actor)
+		w.Subjects, w.Details = append(w.Subjects, subjects), append(w.Details, string(e.Detail))
+	}
 	if len(events) == 0 {
 		return nil
 	}
-	w := &eventWrites{insert: eventParams(events)}
 	last := &events[len(events)-1]
-	if block := last.Seq / auditBlock; (events[0].Seq-1)/auditBlock/blocksTogether != block/blocksTogether {
-		w.finished = &dbsqlc.SummariseEventsParams{Source: string(last.Source), BeforeBlock: block, Now: instant(last.At)}
-	}
-	return w
-}
-
-func (w *eventWrites) send(ctx context.Context, q *dbsqlc.Queries) error {
-	if w == nil {
+	block := last.Seq / auditBlock
+	if (events[0].Seq-1)/auditBlock/blocksTogether == block/blocksTogether {
 		return nil
 	}
-	return q.InsertEvents(ctx, *w.insert)
-}
-
-func eventParams(events []domain.Event) *dbsqlc.InsertEventsParams {
-	n := len(events)
-	w := &dbsqlc.InsertEventsParams{
-		Sources: make([]string, n), Seqs: make([]int64, n), Ats: make([]pgtype.Timestamptz, n), Kinds: make([]string, n),
-		PoolIds: make([]string, n), TaskIds: make([]string, n), JobIds: make([]int64, n), Submissions: make([]int32, n),
-		Tenants: make([]string, n), Attempts: make([]int32, n), Units: make([]int64, n), Statuses: make([]string, n),
-		ReasonCodes: make([]string, n), Reasons: make([]string, n), Actors: make([]string, n), Subjects: make([]string, n),
-		Details: make([]string, n),
-	}
-	for i := range events {
-		e := &events[i]
-		w.Sources[i], w.Seqs[i], w.Ats[i], w.Kinds[i] = string(e.Source), e.Seq, instant(e.At), string(e.Kind)
-		w.PoolIds[i], w.TaskIds[i], w.JobIds[i], w.Submissions[i] = string(e.PoolID), string(e.TaskID), int64(e.JobID), int32(e.Submission)
-		w.Tenants[i], w.Attempts[i], w.Units[i], w.Statuses[i] = string(e.Tenant), int32(e.Attempt), int64(e.Units), string(e.Status)
-		w.ReasonCodes[i], w.Reasons[i], w.Actors[i] = string(e.Reason.Code), e.Reason.Message, e.Actor
-		if !e.OnlyNamed() {
-			w.Subjects[i] = arrayLiteral(e.Subjects)
-		}
-		w.Details[i] = string(e.Detail)
-	}
-	return w
+	return &dbsqlc.SummariseEventsParams{Source: string(last.Source), BeforeBlock: block, Now: instant(last.At)}
 }
 
 // Events implements store.Audit.

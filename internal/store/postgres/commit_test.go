@@ -26,10 +26,11 @@ func TestUnknownCommitThatWentThrough(t *testing.T) {
 	b.pool(t, "p")
 	wire := newWire(t, db.URL)
 	cut := open(t, db, postgres.Options{URL: wire.url})
-	_, err := cut.Turn(t.Context(), spec(plan.Requests{Submits: tasks("a", 1)}))
-	require.NoError(t, err)
-
-	s := spec(plan.Requests{Submits: tasks("b", 1)})
+	for _, name := range []string{"a", "b", "c"} { // until all statements are prepared
+		_, err := cut.Turn(t.Context(), spec(plan.Requests{Submits: tasks(name, 1)}))
+		require.NoError(t, err)
+	}
+	s := spec(plan.Requests{Submits: tasks("d", 1)})
 	s.Decide = func(snap plan.Snapshot, rq *plan.Requests) plan.Decisions {
 		wire.muteThenCut(500 * time.Millisecond)
 		return plan.Turn(snap, rq)

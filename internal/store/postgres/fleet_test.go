@@ -244,7 +244,7 @@ func TestIDsOfRiverJobsThatSomebodyElseHas(t *testing.T) {
 	other := &bundle{Store: open(t, b.db, postgres.Options{Carrier: riverCarrier{}}), db: b.db}
 	b.turn(t, plan.Requests{Submits: tasks("a", 1)})
 	b.exec(t, "SELECT setval('river_job_id_seq', (SELECT max(id) FROM river_job))")
-	require.Len(t, other.turn(t, plan.Requests{Submits: tasks("b", 1)}).Started, 1)
+	require.Len(t, other.turn(t, plan.Requests{Submits: tasks("b", 4)}).Started, 4)
 
 	again := plan.Requests{Submits: tasks("c", 1)}
 	_, err := b.Turn(t.Context(), spec(again))

@@ -31,16 +31,21 @@ const noBound = math.MinInt64
 // somebody changed by hand is found all the same.
 const headsEvery = 64
 
-func (r *reads) heads(snap *plan.Snapshot, careful bool) *heads {
+func (r *reads) heads(snap *plan.Snapshot) *heads {
 	row := &r.found.PlPoolTurn
-	h := &heads{
-		bounds: [domain.PriorityClasses]int64{
-			domain.PriorityLow: row.HeadLow, domain.PriorityNormal: row.HeadNormal,
-			domain.PriorityHigh: row.HeadHigh, domain.PriorityCritical: row.HeadCritical,
-		},
-		lanes:     map[string][]place{"": nil},
-		laneLimit: snap.LaneLimit,
+	h := headsOf([domain.PriorityClasses]int64{
+		domain.PriorityLow: row.HeadLow, domain.PriorityNormal: row.HeadNormal,
+		domain.PriorityHigh: row.HeadHigh, domain.PriorityCritical: row.HeadCritical,
+	}, snap)
+	if r.careful { // what others hold locked was passed over
+		h.laneLimit = 0
 	}
+	return h
+}
+
+// headsOf returns the heads that the last turn left, for a turn that decides on snap.
+func headsOf(bounds [domain.PriorityClasses]int64, snap *plan.Snapshot) *heads {
+	h := &heads{bounds: bounds, lanes: map[string][]place{"": nil}, laneLimit: snap.LaneLimit}
 	for tenant, policy := range snap.Pool.Tenants {
 		if policy.MaxUnits > 0 {
 			h.lanes[string(tenant)] = nil
@@ -48,10 +53,7 @@ func (r *reads) heads(snap *plan.Snapshot, careful bool) *heads {
 	}
 	for i := range snap.Candidates {
 		c := &snap.Candidates[i]
-		h.lanes[c.Lane] = append(h.lanes[c.Lane], place{c.JobID, c.Priority, c.Rank})
-	}
-	if careful { // what others hold locked was passed over
-		h.laneLimit = 0
+		h.lanes[c.Lane] = append(h.lanes[c.Lane], placeOf(c))
 	}
 	return h
 }

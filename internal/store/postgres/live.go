@@ -11,76 +11,77 @@ import (
 // live is what a turn changes of pl_queued_jobs and pl_running_jobs, so that they name
 // exactly the tasks that are queued and running.
 type live struct {
-	pool     string
-	unqueued []int64
-	ended    []int64
+	unqueued dbsqlc.UnmarkQueuedParams
+	ended    dbsqlc.UnmarkRunningParams
 	queued   dbsqlc.MarkQueuedParams
 	moved    dbsqlc.MoveQueuedParams
-	running  []int64
+	running  dbsqlc.MarkRunningParams
 }
 
-func liveOf(pool domain.PoolID, d *plan.Decisions) *live {
-	l := &live{pool: string(pool)}
+// add notes what a turn of the pool changes.
+func (l *live) add(pool domain.PoolID, d *plan.Decisions) {
+	id := string(pool)
 	for i := range d.Inserted {
-		l.enter(&d.Inserted[i])
+		l.enter(id, &d.Inserted[i])
 	}
 	for i := range d.Changed {
 		c := &d.Changed[i]
 		t := &c.Task
 		if c.FromStatus == t.Status {
 			if t.Status == domain.StatusQueued {
-				l.move(t)
+				l.move(id, t)
 			}
 			continue
 		}
 		switch c.FromStatus {
 		case domain.StatusQueued:
-			l.unqueued = append(l.unqueued, int64(t.JobID))
-			l.enter(t)
+			w := &l.unqueued
+			w.PoolIds, w.JobIds, w.Want = append(w.PoolIds, id), append(w.JobIds, int64(t.JobID)), w.Want+1
+			l.enter(id, t)
 		case domain.StatusRunning:
-			l.ended = append(l.ended, int64(t.JobID))
-			l.enter(t)
+			w := &l.ended
+			w.PoolIds, w.JobIds, w.Want = append(w.PoolIds, id), append(w.JobIds, int64(t.JobID)), w.Want+1
+			l.enter(id, t)
 		}
 	}
-	return l
 }
 
 // enter notes where a task of a new status is to be found.
-func (l *live) enter(t *domain.Task) {
+func (l *live) enter(pool string, t *domain.Task) {
 	switch t.Status {
 	case domain.StatusRunning:
-		l.running = append(l.running, int64(t.JobID))
+		l.running.PoolIds, l.running.JobIds = append(l.running.PoolIds, pool), append(l.running.JobIds, int64(t.JobID))
 	case domain.StatusQueued:
 		q := &l.queued
-		q.PoolID = l.pool
-		q.JobIds, q.Tenants, q.Lanes = append(q.JobIds, int64(t.JobID)), append(q.Tenants, string(t.Tenant)), append(q.Lanes, t.Lane)
+		q.PoolIds, q.JobIds = append(q.PoolIds, pool), append(q.JobIds, int64(t.JobID))
+		q.Tenants, q.Lanes = append(q.Tenants, string(t.Tenant)), append(q.Lanes, t.Lane)
 		q.Priorities, q.Ranks = append(q.Priorities, int16(t.Priority)), append(q.Ranks, t.Rank)
 		q.Deadlines, q.NotBefores = append(q.Deadlines, maybeInstant(t.Deadline)), append(q.NotBefores, maybeInstant(t.NotBefore))
 	}
 }
 
 // move notes a task that stays in the queue.
-func (l *live) move(t *domain.Task) {
+func (l *live) move(pool string, t *domain.Task) {
 	m := &l.moved
-	m.PoolID = l.pool
-	m.JobIds, m.Lanes, m.Priorities = append(m.JobIds, int64(t.JobID)), append(m.Lanes, t.Lane), append(m.Priorities, int16(t.Priority))
+	m.PoolIds, m.JobIds = append(m.PoolIds, pool), append(m.JobIds, int64(t.JobID))
+	m.Lanes, m.Priorities = append(m.Lanes, t.Lane), append(m.Priorities, int16(t.Priority))
 	m.Ranks, m.NotBefores = append(m.Ranks, t.Rank), append(m.NotBefores, maybeInstant(t.NotBefore))
 	m.Want++
 }
 
 // write sends it, the departures first. It is called twice; see pipelined.
 func (l *live) write(ctx context.Context, p pipe) error {
-	if n := len(l.unqueued); n > 0 {
-		if err := p.UnmarkQueued(ctx, dbsqlc.UnmarkQueuedParams{PoolID: l.pool, JobIds: l.unqueued, Want: int64(n)}); err != nil {
+	if l.unqueued.Want > 0 {
+		if err := p.UnmarkQueued(ctx, l.unqueued); err != nil {
 			return err
 		}
 	}
-	if n := len(l.ended); n > 0 {
-		if err := p.UnmarkRunning(ctx, dbsqlc.UnmarkRunningParams{PoolID: l.pool, JobIds: l.ended, Want: int64(n)}); err != nil {
+	if l.ended.Want > 0 {
+		if err := p.UnmarkRunning(ctx, l.ended); err != nil {
 			return err
 		}
 	}
-	if len(l.moved.JobIds) > 0 {
+	if l.moved.Want > 0 {
 		if err := p.MoveQueued(ctx, l.moved); err != nil {
 			return err
 		}
@@ -90,8 +91,8 @@ func (l *live) write(ctx context.Context, p pipe) error {
 			return err
 		}
 	}
-	if len(l.running) > 0 {
-		return p.MarkRunning(ctx, dbsqlc.MarkRunningParams{PoolID: l.pool, JobIds: l.running})
+	if len(l.running.JobIds) > 0 {
+		return p.MarkRunning(ctx, l.running)
 	}
 	return nil
 }

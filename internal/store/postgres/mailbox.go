@@ -113,7 +113,9 @@ func (s *Store) PutMessages(ctx context.Context, messages []domain.Message) erro
 	if len(messages) == 0 {
 		return nil
 	}
-	put := dbsqlc.PutMessagesParams(*messageParams(messages))
+	var rows dbsqlc.InsertMessagesParams
+	addMessages(&rows, messages)
+	put := dbsqlc.PutMessagesParams(rows)
 	sources := slices.Clone(put.Sources)
 	slices.Sort(sources)
 	sources = slices.Compact(sources)

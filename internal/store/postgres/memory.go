@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/parkinglot/parkinglot/internal/domain"
-	"github.com/parkinglot/parkinglot/internal/plan"
 )
 
 // memory is what this process's last turn of each pool left behind: as long as no other
@@ -16,27 +15,34 @@ import (
 type memory struct {
 	mu    sync.Mutex
 	pools map[domain.PoolID]*recollection
+	size  int // of all pools
 }
 
 // recollection is the state of a pool after one turn, as far as it is kept.
 type recollection struct {
-	turnNo int64
-	turnID string
+	pool     domain.Pool
+	counters domain.Counters
+	heads    [domain.PriorityClasses]int64
 	// running are tasks that run, light, as a read would return them: those that turns of
 	// this process started or read.
 	running map[domain.JobID]domain.Task
-	// tenants is the usage of every tenant of a task in running, and of others.
+	// queue is what is queued, if that is known: see whole.
+	queue *backlog
+	// tenants is the usage of every tenant of a task in running or in queue, of those with a cap
+	// in the pool, and of others.
 	tenants map[domain.Tenant]domain.TenantUsage
-	queued  int64 // in the order or in backoff
 	// trust says how often in a row it was right; below zero, how often it has to
 	// be right before a turn relies on it again.
 	trust int
+	// solo is how many turns have to be taken before one goes with a convoy again.
+	solo int
 }
 
 // Bounds of a recollection.
 const (
-	mostRemembered = 50_000 // tasks, and tenants; more are forgotten together
-	distrust       = -8     // after another process's turn: those come in numbers
+	mostRemembered = 100_000 // tasks and tenants of all pools; what a pool has above that is forgotten
+	distrust       = -8      // after another process's turn: those come in numbers
+	soloTurns      = 8       // of a pool that a convoy was turned back for
 )
 
 // take returns what is known of a pool, and forgets it until keep is called: a turn that
@@ -45,7 +51,10 @@ func (m *memory) take(pool domain.PoolID) *recollection {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	r := m.pools[pool]
-	delete(m.pools, pool)
+	if r != nil {
+		m.size -= r.size()
+		delete(m.pools, pool)
+	}
 	return r
 }
 
@@ -55,6 +64,10 @@ func (m *memory) keep(pool domain.PoolID, r *recollection) {
 	if m.pools == nil {
 		m.pools = make(map[domain.PoolID]*recollection)
 	}
+	if m.size+r.size() > mostRemembered {
+		r = newRecollection(distrust)
+	}
+	m.size += r.size()
 	m.pools[pool] = r
 }
 
@@ -63,55 +76,89 @@ func (r *recollection) trusted() bool { return r != nil && r.trust >= 0 }
 
 // holds reports whether it is of the pool's newest turn.
 func (r *recollection) holds(c *domain.Counters) bool {
-	return r != nil && r.turnNo == c.TurnNo && r.turnID == c.TurnID
+	return r != nil && r.counters.TurnNo == c.TurnNo && r.counters.TurnID == c.TurnID
 }
 
-// next returns what is known after a turn that read snap and wrote d (nil: that wrote
-// nothing). r may be nil, or of another turn than snap.
-func (r *recollection) next(snap *plan.Snapshot, d *plan.Decisions) *recollection {
+// next returns what is known after a turn. r may be nil, or of another turn than t read.
+func (r *recollection) next(t *turn) *recollection {
 	switch {
 	case r == nil:
 		r = newRecollection(0)
-	case r.holds(&snap.Counters):
-		r.trust = min(r.trust+1, 1)
+	case r.holds(&t.counters):
+		r.trust, r.solo = min(r.trust+1, 1), max(r.solo-1, 0)
 	default:
 		r = newRecollection(distrust)
 	}
-	maps.Copy(r.tenants, snap.Tenants)
-	c := &snap.Counters
-	if d != nil {
-		c = &d.Counters
+	maps.Copy(r.tenants, t.tenants)
+	whole := r.whole(t)
+	r.pool, r.counters, r.heads = t.pool, t.counters, t.heads
+	if d := &t.d; !d.Idle {
+		r.counters = d.Counters
 		for i := range d.Tenants {
 			r.tenants[d.Tenants[i].Tenant] = d.Tenants[i]
 		}
 		for i := range d.Inserted {
-			r.note(&d.Inserted[i])
+			r.note(&d.Inserted[i], whole)
 		}
 		for i := range d.Changed {
-			r.note(&d.Changed[i].Task)
+			r.note(&d.Changed[i].Task, whole)
+		}
+		if d.Pool != nil { // other tenants have a cap now
+			return newRecollection(0)
 		}
 	}
-	r.turnNo, r.turnID, r.queued = c.TurnNo, c.TurnID, c.Queued+c.Waiting
-	if len(r.running) > mostRemembered || len(r.tenants) > mostRemembered {
-		return newRecollection(distrust)
+	if !whole || len(r.queue.tasks) > mostQueued {
+		r.queue = newBacklog()
 	}
 	return r
 }
 
+// whole reports whether the queue that t read is known; if not, and t has read all of it, it
+// is now.
+func (r *recollection) whole(t *turn) bool {
+	queued := t.counters.Queued + t.counters.Waiting
+	if r.holds(&t.counters) && int64(len(r.queue.tasks)) == queued {
+		return true
+	}
+	r.queue = newBacklog()
+	if int64(len(t.candidates)) == queued {
+		for i := range t.candidates {
+			r.queue.note(&t.candidates[i])
+		}
+		return true
+	}
+	return false
+}
+
+// size is what the bound of a memory counts.
+func (r *recollection) size() int { return len(r.running) + len(r.tenants) + len(r.queue.tasks) }
+
+// queued is how many tasks are in the order or in backoff.
+func (r *recollection) queued() int64 { return r.counters.Queued + r.counters.Waiting }
+
 func newRecollection(trust int) *recollection {
 	return &recollection{
-		trust: trust, running: make(map[domain.JobID]domain.Task), tenants: make(map[domain.Tenant]domain.TenantUsage),
+		trust: trust, queue: newBacklog(),
+		running: make(map[domain.JobID]domain.Task), tenants: make(map[domain.Tenant]domain.TenantUsage),
 	}
 }
 
 // note remembers a task as it was written.
-func (r *recollection) note(t *domain.Task) {
+func (r *recollection) note(t *domain.Task, queue bool) {
+	if queue {
+		r.queue.note(t)
+	}
 	if t.Status != domain.StatusRunning {
 		delete(r.running, t.JobID)
 		return
 	}
-	light := *t
-	light.Payload, light.Result, light.Labels = nil, nil, nil
-	light.Timeout = t.Timeout.Truncate(time.Millisecond) // as it is stored
-	r.running[t.JobID] = light
+	r.running[t.JobID] = light(t)
+}
+
+// light returns a task as a turn would read it.
+func light(t *domain.Task) domain.Task {
+	l := *t
+	l.Payload, l.Result, l.Labels = nil, nil, nil
+	l.Timeout = t.Timeout.Truncate(time.Millisecond) // as it is stored
+	return l
 }

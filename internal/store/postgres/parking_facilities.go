@@ -62,11 +62,15 @@ func record(ctx context.Context, q *dbsqlc.Queries, events []domain.Event, sourc
 	if err := q.InsertSources(ctx, dbsqlc.InsertSourcesParams{Sources: []string{string(source)}, Now: now}); err != nil {
 		return err
 	}
-	w := recordEvents(events)
-	if err := w.send(ctx, q); err != nil || w == nil || w.finished == nil {
+	var w dbsqlc.InsertEventsParams
+	finished := addEvents(&w, events)
+	if len(events) == 0 {
+		return nil
+	}
+	if err := q.InsertEvents(ctx, w); err != nil || finished == nil {
 		return err
 	}
-	return q.SummariseEvents(ctx, *w.finished) // here: the commit is not this function's
+	return q.SummariseEvents(ctx, *finished) // here: the commit is not this function's
 }
 
 // register numbers and writes events that belong to no facility.

@@ -122,7 +122,9 @@ func (t *facilityTx) commit(ctx context.Context, what string) error {
 		t.abandon(ctx, t.conn, what)
 		return classifyParking(what, err)
 	}
-	events, messages := recordEvents(t.events), messageParams(t.messages)
+	var w writes
+	w.addEvents(t.events)
+	addMessages(&w.messages, t.messages)
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), tripTimeout)
 	defer cancel()
 	err = pipelined(ctx, t.conn, func(p pipe) error {
@@ -137,18 +139,13 @@ func (t *facilityTx) commit(ctx context.Context, what string) error {
 				return err
 			}
 		}
-		if err := events.send(ctx, p.Queries); err != nil {
+		if err := w.record(ctx, p); err != nil {
 			return err
-		}
-		if len(t.messages) > 0 {
-			if err := p.InsertMessages(ctx, *messages); err != nil {
-				return err
-			}
 		}
 		return p.exec(ctx, "COMMIT")
 	})
 	if err == nil {
-		t.summaries.committed(events) //nolint:contextcheck // what is summarised afterwards does not end with this call
+		t.summaries.committed(w.finished) //nolint:contextcheck // what is summarised afterwards does not end with this call
 		return nil
 	}
 	unknown := t.abandon(ctx, t.conn, what)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -83,32 +84,45 @@ func (r *riverIDs) cut(n int) []int64 {
 	return ids
 }
 
-// carry gives what a worker pool starts the ids of its River jobs, and returns the jobs
-// to insert with the turn's writes; nil: none.
-func (t *turn) carry(ctx context.Context, pool *domain.Pool, d *plan.Decisions) (*dbsqlc.InsertRiverJobsParams, error) {
+// carry gives what a worker pool starts the ids of its River jobs, and notes the jobs
+// to insert with the turn's writes. Ids that are missing are reserved on db.
+func (t *turn) carry(ctx context.Context, db dbsqlc.DBTX) error {
+	pool, d := &t.pool, &t.d
 	if pool.Runtime != domain.RuntimeWorker || len(d.Started) == 0 {
-		return nil, nil //nolint:nilnil // nothing is carried
+		return nil
 	}
 	if t.opts.Carrier == nil {
-		return nil, errors.New("the pool's runtime is worker, and this process has nothing that makes River jobs")
+		return errors.New("the pool's runtime is worker, and this process has nothing that makes River jobs")
 	}
 	jobs, err := t.opts.Carrier.Jobs(pool.PoolID, d.Started)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if len(jobs.Args) != len(d.Started) || len(jobs.Priorities) != len(d.Started) {
-		return nil, fmt.Errorf("%d River jobs for %d tasks", len(jobs.Args), len(d.Started))
+		return fmt.Errorf("%d River jobs for %d tasks", len(jobs.Args), len(d.Started))
 	}
 	ctx, cancel := context.WithTimeout(ctx, tripTimeout)
 	defer cancel()
-	ids, err := t.riverIDs.take(ctx, t.conn, len(d.Started))
+	ids, err := t.riverIDs.take(ctx, db, len(d.Started))
 	if err != nil {
-		return nil, err
+		return err
 	}
 	noteJobs(d, ids)
-	return &dbsqlc.InsertRiverJobsParams{
-		Kind: jobs.Kind, MaxAttempts: jobs.MaxAttempts, Queue: jobs.Queue, Ids: ids, Args: jobs.Args, Priorities: jobs.Priorities,
-	}, nil
+	t.carried = &dbsqlc.InsertRiverJobsParams{
+		Kind: jobs.Kind, MaxAttempts: jobs.MaxAttempts, Queues: slices.Repeat([]string{jobs.Queue}, len(ids)),
+		Ids: ids, Args: jobs.Args, Priorities: jobs.Priorities,
+	}
+	return nil
+}
+
+// addRiverJobs adds the River jobs of another pool, which are of the same kind.
+func addRiverJobs(w, more *dbsqlc.InsertRiverJobsParams) {
+	if more == nil {
+		return
+	}
+	w.Kind, w.MaxAttempts = more.Kind, more.MaxAttempts
+	w.Queues, w.Ids = append(w.Queues, more.Queues...), append(w.Ids, more.Ids...)
+	w.Args, w.Priorities = append(w.Args, more.Args...), append(w.Priorities, more.Priorities...)
 }
 
 // noteJobs notes the ids of the River jobs on the started tasks and on the rows to be

@@ -36,7 +36,8 @@ type reads struct {
 	leases     []dbsqlc.PlLease
 }
 
-func (t *turn) newReads(rq *plan.Requests, recalled *recollection) *reads {
+func (t *turn) newReads(recalled *recollection) *reads {
+	rq := t.rq
 	r := &reads{
 		pool:    t.spec.Pool,
 		careful: t.careful,
@@ -139,7 +140,7 @@ func (r *reads) queue(ctx context.Context, p pipe) (err error) {
 			return err
 		}
 	}
-	if r.recalled != nil && r.recalled.queued == 0 {
+	if r.recalled != nil && r.recalled.queued() == 0 {
 		return nil // no candidates and no timers
 	}
 	if r.careful {

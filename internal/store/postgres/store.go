@@ -55,10 +55,12 @@ type Store struct {
 	// listener is how Listen connects; nil: it cannot.
 	listener *pgx.ConnConfig
 
-	careful carefulPools
-	queues  facilityQueues
-	peers   peers
-	memory  memory
+	careful   carefulPools
+	queues    facilityQueues
+	peers     peers
+	memory    memory
+	convoys   convoys
+	reckoning reckoning
 
 	summaries summaries
 	riverIDs  riverIDs

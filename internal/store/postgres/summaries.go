@@ -26,9 +26,9 @@ type summaries struct {
 // the next block.
 const summaryTimeout = 10 * time.Second
 
-// committed tells of events that are durable now. It never blocks.
-func (s *summaries) committed(w *eventWrites) {
-	if w == nil || w.finished == nil {
+// committed tells of blocks that are finished and durable now. It never blocks.
+func (s *summaries) committed(finished []dbsqlc.SummariseEventsParams) {
+	if len(finished) == 0 {
 		return
 	}
 	s.mu.Lock()
@@ -36,7 +36,9 @@ func (s *summaries) committed(w *eventWrites) {
 	if s.waiting == nil {
 		s.waiting = make(map[string]dbsqlc.SummariseEventsParams)
 	}
-	s.waiting[w.finished.Source] = *w.finished
+	for _, f := range finished {
+		s.waiting[f.Source] = f
+	}
 	if !s.busy {
 		s.busy = true
 		go s.run()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -24,88 +25,132 @@ const (
 	poolLockTimeout  = 4 * time.Second        // longer than idleTimeout: outlasts a frozen holder
 )
 
-// turn is one transaction under way, on a connection of its own.
+// turn is a pool's turn under way: in a transaction of its own, or first in a convoy.
 type turn struct {
 	*Store
-	conn    *pgxpool.Conn
 	spec    store.TurnSpec
 	key     int64
 	careful bool
 	// recalled is what this process's last turn of the pool left; nil: nothing.
 	recalled *recollection
+	conn     *pgxpool.Conn // of a transaction of its own
+	seat     seat          // in a convoy
+
+	rq *plan.Requests
+	// Before and after the decision. Decide may change its snapshot.
+	pool     domain.Pool
+	counters domain.Counters
+	tenants  map[domain.Tenant]domain.TenantUsage
+	// candidates are those that were read, if no lane has more.
+	candidates []domain.Task
+	d          plan.Decisions
+	heads      [domain.PriorityClasses]int64
+	carried    *dbsqlc.InsertRiverJobsParams // nil: none
 }
 
 // Turn implements store.Turns.
 func (s *Store) Turn(ctx context.Context, spec store.TurnSpec) (plan.Decisions, error) {
-	what := "turn of pool " + string(spec.Pool)
-	recalled := s.memory.take(spec.Pool)
-	if spec.Meanwhile != nil && (!recalled.trusted() || s.pool.Stat().IdleConns() == 0) {
+	t := &turn{
+		Store: s, spec: spec, key: s.poolLock(spec.Pool), careful: s.careful.is(spec.Pool), recalled: s.memory.take(spec.Pool),
+	}
+	if t.mayTravel() && s.travel(ctx, t) {
+		return t.d, t.seat.err
+	}
+	err := t.alone(ctx)
+	return t.d, err
+}
+
+func (t *turn) what() string { return "turn of pool " + string(t.spec.Pool) }
+
+// alone takes the turn in a transaction of its own, of two round trips.
+func (t *turn) alone(ctx context.Context) error {
+	if t.spec.Meanwhile != nil && (!t.recalled.trusted() || t.Store.pool.Stat().IdleConns() == 0) {
 		// Others may wait for the pool's lock, or this turn for a connection: neither should
 		// take longer for it.
-		spec.Meanwhile()
+		t.spec.Meanwhile()
 	}
 	acquiring, cancel := context.WithTimeout(ctx, callTimeout)
-	conn, err := s.pool.Acquire(acquiring)
+	conn, err := t.Store.pool.Acquire(acquiring)
 	cancel()
 	if err != nil {
-		return plan.Decisions{}, classify(what+": get a connection", unavailable(err))
+		return classify(t.what()+": get a connection", unavailable(err))
 	}
 	defer conn.Release()
-	t := &turn{Store: s, conn: conn, spec: spec, key: s.poolLock(spec.Pool), careful: s.careful.is(spec.Pool), recalled: recalled}
+	t.conn = conn
 
-	rq, read, err := t.read(ctx)
+	read, err := t.read(ctx)
 	if err != nil {
 		t.rollback(ctx)
-		return plan.Decisions{}, t.failed(what+": read", err)
+		return t.failed(t.what()+": read", err)
 	}
 	snap, err := read.snapshot()
 	if err != nil {
 		t.rollback(ctx)
-		return plan.Decisions{}, classify(what+": read", err)
+		return classify(t.what()+": read", err)
 	}
-	pool := snap.Pool // Decide may change its snapshot
-	heads := read.heads(&snap, t.careful)
-	d := spec.Decide(snap, rq)
-	if d.Idle {
+	if !snap.CandidatesCut {
+		t.candidates = slices.Clone(snap.Candidates)
+	}
+	if t.seat.refused && len(snap.Known) > 0 {
+		t.recalled.solo = soloTurns // tasks are sent again: others need not suffer for it
+	}
+	t.decide(snap, read.heads(&snap))
+	if t.d.Idle {
 		t.rollback(ctx)
-		s.memory.keep(spec.Pool, t.recalled.next(&snap, nil))
-		return d, nil
+		t.keep()
+		return nil
 	}
 	if err := ctx.Err(); err != nil {
 		t.rollback(ctx)
-		return d, classify(what, err)
+		return classify(t.what(), err)
 	}
 	// From here the caller's context ending would only leave an unknown commit.
 	ctx = context.WithoutCancel(ctx)
-	jobs, err := t.carry(ctx, &pool, &d)
-	if err != nil {
+	if err := t.carry(ctx, t.conn); err != nil {
 		t.rollback(ctx)
-		return d, t.failed(what+": make River jobs", err)
+		return t.failed(t.what()+": make River jobs", err)
 	}
-	if err := t.write(ctx, &pool, &d, heads.after(&d), jobs); err != nil {
+	if err := t.write(ctx); err != nil {
 		unknown := t.rollback(ctx)
 		if unknown && !hasCode(err, codeIdleInTx) { // that one came before anything was sent
-			return d, fmt.Errorf("postgres: %s: %w: %w", what, store.ErrCommitUnknown, err)
+			return fmt.Errorf("postgres: %s: %w: %w", t.what(), store.ErrCommitUnknown, err)
 		}
 		if noPartition(err) {
-			return d, t.makeRoom(ctx, what, d.Now, err)
+			return t.makeRoom(ctx, t.what(), t.d.Now, err)
 		}
-		return d, t.failed(what+": write", err)
+		return t.failed(t.what()+": write", err)
 	}
-	s.memory.keep(spec.Pool, t.recalled.next(&snap, &d))
-	if jobs != nil {
-		t.opts.Carrier.JobsCommitted(pool.PoolID)
+	t.committed()
+	return nil
+}
+
+// decide calls the caller's Decide on a snapshot.
+func (t *turn) decide(snap plan.Snapshot, heads *heads) {
+	t.pool, t.counters, t.tenants = snap.Pool, snap.Counters, snap.Tenants
+	t.heads = heads.bounds
+	if t.d = t.spec.Decide(snap, t.rq); !t.d.Idle {
+		t.heads = heads.after(&t.d)
 	}
-	return d, nil
+}
+
+// keep remembers what the turn has left.
+func (t *turn) keep() { t.memory.keep(t.spec.Pool, t.recalled.next(t)) }
+
+// committed does what follows the turn's commit.
+func (t *turn) committed() {
+	t.keep()
+	if t.carried != nil {
+		t.opts.Carrier.JobsCommitted(t.pool.PoolID)
+	}
 }
 
 // read begins the transaction, gets the lock and reads: in one round trip, unless
 // somebody else has the lock.
-func (t *turn) read(ctx context.Context) (*plan.Requests, *reads, error) {
+func (t *turn) read(ctx context.Context) (*reads, error) {
 	ctx, cancel := context.WithTimeout(ctx, tripTimeout)
 	defer cancel()
-	rq := t.spec.Gather()
-	r := t.newReads(rq, t.recalled)
+	t.rq = t.spec.Gather()
+	r := t.newReads(t.recalled)
 	var locked bool
 	err := pipelinedWhile(ctx, t.conn, t.spec.Meanwhile, func(p pipe) (err error) {
 		if err = t.begin(ctx, p); err != nil {
@@ -117,10 +162,10 @@ func (t *turn) read(ctx context.Context) (*plan.Requests, *reads, error) {
 		return r.queue(ctx, p)
 	})
 	if err != nil {
-		return rq, r, err
+		return r, err
 	}
 	if locked {
-		return rq, r, t.readAgain(ctx, r)
+		return r, t.readAgain(ctx, r)
 	}
 	// The wait is a statement of its own: one that also read would see the state
 	// from before the wait.
@@ -137,21 +182,31 @@ func (t *turn) read(ctx context.Context) (*plan.Requests, *reads, error) {
 		if hasCode(err, codeLockNotAvailable) {
 			err = fmt.Errorf("its lock was not granted within %s: %w: %w", poolLockTimeout, store.ErrUnavailable, err)
 		}
-		return rq, r, err
+		return r, err
 	}
-	rq = t.spec.Gather()
-	r = t.newReads(rq, nil)
-	return rq, r, pipelined(ctx, t.conn, func(p pipe) error { return r.queue(ctx, p) })
+	t.rq = t.spec.Gather()
+	r = t.newReads(nil)
+	return r, t.ask(ctx, r)
 }
 
 // readAgain reads everything if another process has taken a turn since the one that is
 // recalled: then that says nothing.
 func (t *turn) readAgain(ctx context.Context, r *reads) error {
+	t.reckoning.saw(r.found.Now.Time, time.Now())
 	if found := countersOf(&r.found.PlPoolTurn); r.recalled == nil || r.recalled.holds(&found) {
 		return nil
 	}
 	r.forget()
-	return pipelined(ctx, t.conn, func(p pipe) error { return r.queue(ctx, p) })
+	return t.ask(ctx, r)
+}
+
+// ask reads in a round trip of its own.
+func (t *turn) ask(ctx context.Context, r *reads) error {
+	err := pipelined(ctx, t.conn, func(p pipe) error { return r.queue(ctx, p) })
+	if err == nil {
+		t.reckoning.saw(r.found.Now.Time, time.Now())
+	}
+	return err
 }
 
 func (t *turn) begin(ctx context.Context, p pipe) error {

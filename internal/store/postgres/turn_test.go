@@ -257,6 +257,7 @@ func TestNowIsReadAfterTheLock(t *testing.T) {
 	require.WithinDuration(t, time.Now(), d.Now, 10*time.Second)
 
 	b.exec(t, "UPDATE pl_pool_turns SET at = at + interval '1 hour'")
-	later := b.turn(t, plan.Requests{Submits: tasks("b", 1)})
+	other := &bundle{Store: open(t, b.db, postgres.Options{}), db: b.db} // recalls nothing
+	later := other.turn(t, plan.Requests{Submits: tasks("b", 1)})
 	require.Greater(t, later.Now.Sub(d.Now), 59*time.Minute)
 }

@@ -481,13 +481,14 @@ INSERT INTO pl_queue_jobs (
     holder, river_job_id, mailbox_tenant, mailbox_user, mailbox_session, labels, payload, result
 )
 SELECT
-    $1::text, r.job_id, r.task_id, r.submission, r.body_hash, r.tenant, r.requested_priority, r.priority, r.lane, r.rank,
+    r.pool_id, r.job_id, r.task_id, r.submission, r.body_hash, r.tenant, r.requested_priority, r.priority, r.lane, r.rank,
     r.resource_kind, r.resource_units, r.status, r.reason_code, r.reason, r.attempt, r.max_attempts, r.overtaken,
     r.executor, r.timeout_ms, r.deadline, r.not_before, r.created_at, r.started_at, r.finished_at, r.cancel_asked_at,
     r.holder, r.river_job_id, nullif(r.mailbox_tenant, ''), r.mailbox_user, r.mailbox_session,
     nullif(r.labels, '')::jsonb, nullif(r.payload, ''), nullif(r.result, '')
 FROM (
     SELECT
+        unnest($1::text[]) AS pool_id,
         unnest($2::bigint[]) AS job_id,
         unnest($3::text[]) AS task_id,
         unnest($4::integer[]) AS submission,
@@ -525,7 +526,7 @@ FROM (
 `
 
 type InsertJobsParams struct {
-	PoolID              string
+	PoolIds             []string
 	JobIds              []int64
 	TaskIds             []string
 	Submissions         []int32
@@ -565,7 +566,7 @@ type InsertJobsParams struct {
 // column may be.
 func (q *Queries) InsertJobs(ctx context.Context, arg InsertJobsParams) error {
 	_, err := q.db.Exec(ctx, insertJobs,
-		arg.PoolID,
+		arg.PoolIds,
 		arg.JobIds,
 		arg.TaskIds,
 		arg.Submissions,
@@ -1485,32 +1486,33 @@ WITH w AS (
         river_job_id = r.river_job_id,
         result = nullif(r.result, '')
     FROM (
-      SELECT l.place, c.job_id, c.from_status, c.from_attempt, c.priority, c.lane, c.rank, c.status, c.reason_code, c.reason, c.attempt, c.max_attempts, c.overtaken, c.not_before, c.started_at, c.finished_at, c.cancel_asked_at, c.holder, c.river_job_id, c.result
+      SELECT l.place, c.pool_id, c.job_id, c.from_status, c.from_attempt, c.priority, c.lane, c.rank, c.status, c.reason_code, c.reason, c.attempt, c.max_attempts, c.overtaken, c.not_before, c.started_at, c.finished_at, c.cancel_asked_at, c.holder, c.river_job_id, c.result
       FROM (
         SELECT
-            unnest($2::bigint[]) AS job_id,
-            unnest($3::text[]) AS from_status,
-            unnest($4::integer[]) AS from_attempt,
-            unnest($5::smallint[]) AS priority,
-            unnest($6::text[]) AS lane,
-            unnest($7::bigint[]) AS rank,
-            unnest($8::text[]) AS status,
-            unnest($9::text[]) AS reason_code,
-            unnest($10::text[]) AS reason,
-            unnest($11::integer[]) AS attempt,
-            unnest($12::integer[]) AS max_attempts,
-            unnest($13::integer[]) AS overtaken,
-            unnest($14::timestamptz[]) AS not_before,
-            unnest($15::timestamptz[]) AS started_at,
-            unnest($16::timestamptz[]) AS finished_at,
-            unnest($17::timestamptz[]) AS cancel_asked_at,
-            unnest($18::text[]) AS holder,
-            unnest($19::bigint[]) AS river_job_id,
-            unnest($20::text[]) AS result
+            unnest($2::text[]) AS pool_id,
+            unnest($3::bigint[]) AS job_id,
+            unnest($4::text[]) AS from_status,
+            unnest($5::integer[]) AS from_attempt,
+            unnest($6::smallint[]) AS priority,
+            unnest($7::text[]) AS lane,
+            unnest($8::bigint[]) AS rank,
+            unnest($9::text[]) AS status,
+            unnest($10::text[]) AS reason_code,
+            unnest($11::text[]) AS reason,
+            unnest($12::integer[]) AS attempt,
+            unnest($13::integer[]) AS max_attempts,
+            unnest($14::integer[]) AS overtaken,
+            unnest($15::timestamptz[]) AS not_before,
+            unnest($16::timestamptz[]) AS started_at,
+            unnest($17::timestamptz[]) AS finished_at,
+            unnest($18::timestamptz[]) AS cancel_asked_at,
+            unnest($19::text[]) AS holder,
+            unnest($20::bigint[]) AS river_job_id,
+            unnest($21::text[]) AS result
       ) AS c
       CROSS JOIN LATERAL (
         SELECT q.ctid AS place FROM pl_queue_jobs AS q
-        WHERE q.pool_id = $21 AND q.job_id = c.job_id
+        WHERE q.pool_id = c.pool_id AND q.job_id = c.job_id
         LIMIT 1
       ) AS l
     ) AS r
@@ -1522,6 +1524,7 @@ SELECT pl_expect((SELECT count(*) FROM w), $1::bigint, 'tasks')
 
 type UpdateJobsParams struct {
 	Want           int64
+	PoolIds        []string
 	JobIds         []int64
 	FromStatuses   []string
 	FromAttempts   []int32
@@ -1541,7 +1544,6 @@ type UpdateJobsParams struct {
 	Holders        []string
 	RiverJobIds    []int64
 	Results        []string
-	PoolID         string
 }
 
 // Guarded: a row that is no longer in the state that the turn read is not touched, and
@@ -1551,6 +1553,7 @@ type UpdateJobsParams struct {
 func (q *Queries) UpdateJobs(ctx context.Context, arg UpdateJobsParams) error {
 	_, err := q.db.Exec(ctx, updateJobs,
 		arg.Want,
+		arg.PoolIds,
 		arg.JobIds,
 		arg.FromStatuses,
 		arg.FromAttempts,
@@ -1570,7 +1573,6 @@ func (q *Queries) UpdateJobs(ctx context.Context, arg UpdateJobsParams) error {
 		arg.Holders,
 		arg.RiverJobIds,
 		arg.Results,
-		arg.PoolID,
 	)
 	return err
 }

@@ -13,9 +13,10 @@ import (
 
 const markQueued = `-- name: MarkQueued :exec
 INSERT INTO pl_queued_jobs (pool_id, job_id, tenant, lane, priority, rank, deadline, not_before)
-SELECT $1::text, r.job_id, r.tenant, r.lane, r.priority, r.rank, r.deadline, r.not_before
+SELECT r.pool_id, r.job_id, r.tenant, r.lane, r.priority, r.rank, r.deadline, r.not_before
 FROM (
     SELECT
+        unnest($1::text[]) AS pool_id,
         unnest($2::bigint[]) AS job_id,
         unnest($3::text[]) AS tenant,
         unnest($4::text[]) AS lane,
@@ -27,7 +28,7 @@ FROM (
 `
 
 type MarkQueuedParams struct {
-	PoolID     string
+	PoolIds    []string
 	JobIds     []int64
 	Tenants    []string
 	Lanes      []string
@@ -40,7 +41,7 @@ type MarkQueuedParams struct {
 // Tasks that came into the queue.
 func (q *Queries) MarkQueued(ctx context.Context, arg MarkQueuedParams) error {
 	_, err := q.db.Exec(ctx, markQueued,
-		arg.PoolID,
+		arg.PoolIds,
 		arg.JobIds,
 		arg.Tenants,
 		arg.Lanes,
@@ -54,34 +55,35 @@ func (q *Queries) MarkQueued(ctx context.Context, arg MarkQueuedParams) error {
 
 const markRunning = `-- name: MarkRunning :exec
 INSERT INTO pl_running_jobs (pool_id, job_id)
-SELECT $1::text, unnest($2::bigint[])
+SELECT unnest($1::text[]), unnest($2::bigint[])
 `
 
 type MarkRunningParams struct {
-	PoolID string
-	JobIds []int64
+	PoolIds []string
+	JobIds  []int64
 }
 
 // Tasks of which an attempt began.
 func (q *Queries) MarkRunning(ctx context.Context, arg MarkRunningParams) error {
-	_, err := q.db.Exec(ctx, markRunning, arg.PoolID, arg.JobIds)
+	_, err := q.db.Exec(ctx, markRunning, arg.PoolIds, arg.JobIds)
 	return err
 }
 
 const moveQueued = `-- name: MoveQueued :exec
 WITH w AS (
-    SELECT l.place, c.job_id, c.lane, c.priority, c.rank, c.not_before
+    SELECT l.place, c.pool_id, c.job_id, c.lane, c.priority, c.rank, c.not_before
     FROM (
         SELECT
-            unnest($2::bigint[]) AS job_id,
-            unnest($3::text[]) AS lane,
-            unnest($4::smallint[]) AS priority,
-            unnest($5::bigint[]) AS rank,
-            unnest($6::timestamptz[]) AS not_before
+            unnest($2::text[]) AS pool_id,
+            unnest($3::bigint[]) AS job_id,
+            unnest($4::text[]) AS lane,
+            unnest($5::smallint[]) AS priority,
+            unnest($6::bigint[]) AS rank,
+            unnest($7::timestamptz[]) AS not_before
     ) AS c
     CROSS JOIN LATERAL (
         SELECT q.ctid AS place FROM pl_queued_jobs AS q
-        WHERE q.pool_id = $7 AND q.job_id = c.job_id
+        WHERE q.pool_id = c.pool_id AND q.job_id = c.job_id
         LIMIT 1
     ) AS l
 ), u AS (
@@ -94,12 +96,12 @@ SELECT pl_expect((SELECT count(*) FROM w), $1::bigint, 'queued tasks')
 
 type MoveQueuedParams struct {
 	Want       int64
+	PoolIds    []string
 	JobIds     []int64
 	Lanes      []string
 	Priorities []int16
 	Ranks      []int64
 	NotBefores []pgtype.Timestamptz
-	PoolID     string
 }
 
 // Tasks that stay in the queue, perhaps at another place. Most of them do not move: what
@@ -107,12 +109,12 @@ type MoveQueuedParams struct {
 func (q *Queries) MoveQueued(ctx context.Context, arg MoveQueuedParams) error {
 	_, err := q.db.Exec(ctx, moveQueued,
 		arg.Want,
+		arg.PoolIds,
 		arg.JobIds,
 		arg.Lanes,
 		arg.Priorities,
 		arg.Ranks,
 		arg.NotBefores,
-		arg.PoolID,
 	)
 	return err
 }
@@ -122,10 +124,10 @@ WITH w AS (
     DELETE FROM pl_queued_jobs AS m
     USING (
         SELECT l.place
-        FROM (SELECT unnest($2::bigint[]) AS job_id) AS c
+        FROM (SELECT unnest($2::text[]) AS pool_id, unnest($3::bigint[]) AS job_id) AS c
         CROSS JOIN LATERAL (
             SELECT q.ctid AS place FROM pl_queued_jobs AS q
-            WHERE q.pool_id = $3 AND q.job_id = c.job_id
+            WHERE q.pool_id = c.pool_id AND q.job_id = c.job_id
             LIMIT 1
         ) AS l
     ) AS r
@@ -136,14 +138,14 @@ SELECT pl_expect((SELECT count(*) FROM w), $1::bigint, 'queued tasks')
 `
 
 type UnmarkQueuedParams struct {
-	Want   int64
-	JobIds []int64
-	PoolID string
+	Want    int64
+	PoolIds []string
+	JobIds  []int64
 }
 
 // Tasks that left the queue. Rows are looked up one by one, as in UpdateJobs.
 func (q *Queries) UnmarkQueued(ctx context.Context, arg UnmarkQueuedParams) error {
-	_, err := q.db.Exec(ctx, unmarkQueued, arg.Want, arg.JobIds, arg.PoolID)
+	_, err := q.db.Exec(ctx, unmarkQueued, arg.Want, arg.PoolIds, arg.JobIds)
 	return err
 }
 
@@ -152,10 +154,10 @@ WITH w AS (
     DELETE FROM pl_running_jobs AS m
     USING (
         SELECT l.place
-        FROM (SELECT unnest($2::bigint[]) AS job_id) AS c
+        FROM (SELECT unnest($2::text[]) AS pool_id, unnest($3::bigint[]) AS job_id) AS c
         CROSS JOIN LATERAL (
             SELECT q.ctid AS place FROM pl_running_jobs AS q
-            WHERE q.pool_id = $3 AND q.job_id = c.job_id
+            WHERE q.pool_id = c.pool_id AND q.job_id = c.job_id
             LIMIT 1
         ) AS l
     ) AS r
@@ -166,13 +168,13 @@ SELECT pl_expect((SELECT count(*) FROM w), $1::bigint, 'running tasks')
 `
 
 type UnmarkRunningParams struct {
-	Want   int64
-	JobIds []int64
-	PoolID string
+	Want    int64
+	PoolIds []string
+	JobIds  []int64
 }
 
 // Tasks of which an attempt ended.
 func (q *Queries) UnmarkRunning(ctx context.Context, arg UnmarkRunningParams) error {
-	_, err := q.db.Exec(ctx, unmarkRunning, arg.Want, arg.JobIds, arg.PoolID)
+	_, err := q.db.Exec(ctx, unmarkRunning, arg.Want, arg.PoolIds, arg.JobIds)
 	return err
 }

@@ -27,11 +27,12 @@ func (q *Queries) DeleteRiverJobs(ctx context.Context, ids []int64) error {
 const insertRiverJobs = `-- name: InsertRiverJobs :exec
 INSERT INTO river_job (id, args, created_at, kind, max_attempts, metadata, priority, queue, scheduled_at, state, tags)
 SELECT
-    r.id, r.args::jsonb, statement_timestamp(), $1::text, $2::smallint, '{}', r.priority, $3::text,
+    r.id, r.args::jsonb, statement_timestamp(), $1::text, $2::smallint, '{}', r.priority, r.queue,
     statement_timestamp(), 'available', '{}'
 FROM (
     SELECT
-        unnest($4::bigint[]) AS id,
+        unnest($3::bigint[]) AS id,
+        unnest($4::text[]) AS queue,
         unnest($5::text[]) AS args,
         unnest($6::smallint[]) AS priority
 ) AS r
@@ -40,8 +41,8 @@ FROM (
 type InsertRiverJobsParams struct {
 	Kind        string
 	MaxAttempts int16
-	Queue       string
 	Ids         []int64
+	Queues      []string
 	Args        []string
 	Priorities  []int16
 }
@@ -52,8 +53,8 @@ func (q *Queries) InsertRiverJobs(ctx context.Context, arg InsertRiverJobsParams
 	_, err := q.db.Exec(ctx, insertRiverJobs,
 		arg.Kind,
 		arg.MaxAttempts,
-		arg.Queue,
 		arg.Ids,
+		arg.Queues,
 		arg.Args,
 		arg.Priorities,
 	)

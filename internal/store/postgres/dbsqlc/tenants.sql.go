@@ -11,9 +11,11 @@ import (
 
 const insertTenants = `-- name: InsertTenants :exec
 INSERT INTO pl_tenants (pool_id, tenant, turn_no, active_units, queued, finish_tag)
-SELECT $1::text, r.tenant, $2::bigint, r.active_units, r.queued, r.finish_tag
+SELECT r.pool_id, r.tenant, r.turn_no, r.active_units, r.queued, r.finish_tag
 FROM (
     SELECT
+        unnest($1::text[]) AS pool_id,
+        unnest($2::bigint[]) AS turn_no,
         unnest($3::text[]) AS tenant,
         unnest($4::bigint[]) AS active_units,
         unnest($5::bigint[]) AS queued,
@@ -22,8 +24,8 @@ FROM (
 `
 
 type InsertTenantsParams struct {
-	PoolID      string
-	TurnNo      int64
+	PoolIds     []string
+	TurnNos     []int64
 	Tenants     []string
 	ActiveUnits []int64
 	Queued      []int64
@@ -32,8 +34,8 @@ type InsertTenantsParams struct {
 
 func (q *Queries) InsertTenants(ctx context.Context, arg InsertTenantsParams) error {
 	_, err := q.db.Exec(ctx, insertTenants,
-		arg.PoolID,
-		arg.TurnNo,
+		arg.PoolIds,
+		arg.TurnNos,
 		arg.Tenants,
 		arg.ActiveUnits,
 		arg.Queued,

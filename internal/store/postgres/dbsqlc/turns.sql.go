@@ -90,6 +90,115 @@ func (q *Queries) CountTenantJobs(ctx context.Context, poolID string) ([]CountTe
 	return items, nil
 }
 
+const expressGuard = `-- name: ExpressGuard :exec
+SELECT
+    pl_expect((
+        SELECT count(*)
+        FROM (
+            SELECT
+                unnest($1::text[]) AS pool_id,
+                unnest($2::bigint[]) AS turn_no,
+                unnest($3::text[]) AS turn_id,
+                unnest($4::bigint[]) AS version
+        ) AS e
+        CROSS JOIN LATERAL (
+            SELECT n.turn_no, n.turn_id FROM pl_pool_turns AS n
+            WHERE n.pool_id = e.pool_id
+            ORDER BY n.turn_no DESC
+            LIMIT 1
+        ) AS t
+        CROSS JOIN LATERAL (
+            SELECT p.version FROM pl_pools AS p
+            WHERE p.pool_id = e.pool_id
+            LIMIT 1
+        ) AS v
+        WHERE t.turn_no = e.turn_no AND t.turn_id = e.turn_id AND v.version = e.version
+    ), cardinality($1::text[]), 'pools as they were left'),
+    pl_expect((
+        SELECT count(*)
+        FROM (SELECT unnest($5::text[]) AS pool_id, unnest($6::text[]) AS task_id) AS n
+        CROSS JOIN LATERAL (
+            SELECT q.job_id FROM pl_queue_jobs AS q
+            WHERE q.pool_id = n.pool_id AND q.task_id = n.task_id
+            ORDER BY q.submission DESC
+            LIMIT 1
+        ) AS k
+    ), 0, 'tasks that are new'),
+    pl_expect((
+        SELECT count(*) WHERE coalesce($7::timestamptz, clock_timestamp())
+            BETWEEN $8::timestamptz AND $9::timestamptz
+    ), 1, 'clocks')
+`
+
+type ExpressGuardParams struct {
+	PoolIds   []string
+	TurnNos   []int64
+	TurnIds   []string
+	Versions  []int64
+	TaskPools []string
+	TaskIds   []string
+	Clock     pgtype.Timestamptz
+	Earliest  pgtype.Timestamptz
+	Latest    pgtype.Timestamptz
+}
+
+// After the locks: the pools are as the turns were decided on, no task id is known yet, and the
+// clock that they were decided by is right: ahead by no more than the timestamps of a trail may be
+// wrong by, and behind by no more than a statement may wait. ORDER BY leaves one index to look
+// a task id up in.
+func (q *Queries) ExpressGuard(ctx context.Context, arg ExpressGuardParams) error {
+	_, err := q.db.Exec(ctx, expressGuard,
+		arg.PoolIds,
+		arg.TurnNos,
+		arg.TurnIds,
+		arg.Versions,
+		arg.TaskPools,
+		arg.TaskIds,
+		arg.Clock,
+		arg.Earliest,
+		arg.Latest,
+	)
+	return err
+}
+
+const expressSettings = `-- name: ExpressSettings :one
+SELECT clock_timestamp()::timestamptz AS now
+FROM (
+    SELECT
+        set_config('statement_timeout', $1::text, true),
+        set_config('lock_timeout', $2::text, true),
+        set_config('synchronous_commit', 'on', true),
+        set_config('enable_seqscan', 'off', true),
+        set_config('enable_bitmapscan', 'off', true),
+        set_config('enable_hashjoin', 'off', true),
+        set_config('enable_mergejoin', 'off', true),
+        set_config('enable_sort', 'off', true),
+        set_config('plan_cache_mode', 'force_generic_plan', true),
+        set_config('jit', 'off', true),
+        pl_expect(
+            (SELECT count(*) FROM unnest($3::bigint[]) AS k WHERE pg_try_advisory_xact_lock(k)),
+            cardinality($3::bigint[]), 'locks of pools'
+        )
+    OFFSET 0
+) AS s
+`
+
+type ExpressSettingsParams struct {
+	Statement string
+	LockWait  string
+	Keys      []int64
+}
+
+// TurnSettings for turns that read nothing, in the implicit transaction of their one round trip, and
+// the locks of their pools: all of them, or an error. Nobody waits for a second lock while
+// holding a first one.
+func (q *Queries) ExpressSettings(ctx context.Context, arg ExpressSettingsParams) (pgtype.Timestamptz, error) {
+	row := q.db.QueryRow(ctx, expressSettings, arg.Statement, arg.LockWait, arg.Keys)
+	var now pgtype.Timestamptz
+	err := row.Scan(&now)
+	return now, err
+}
+
 const insertFirstTurn = `-- name: InsertFirstTurn :exec
 INSERT INTO pl_pool_turns (
     pool_id, turn_no, turn_id, at, active_units, ceiling, running, queued, queued_low, queued_normal,
@@ -110,53 +219,75 @@ func (q *Queries) InsertFirstTurn(ctx context.Context, arg InsertFirstTurnParams
 	return err
 }
 
-const insertTurn = `-- name: InsertTurn :exec
+const insertTurns = `-- name: InsertTurns :exec
 INSERT INTO pl_pool_turns (
     pool_id, turn_no, turn_id, at, active_units, ceiling, running, queued, queued_low, queued_normal,
     queued_high, queued_critical, waiting, virtual_time, job_seq, rank_seq, event_seq, message_seq, next_due_at,
     head_low, head_normal, head_high, head_critical, drained
-) VALUES (
-    $1, $2, $3, $4, $5, $6, $7, $8, $9, $10,
-    $11, $12, $13, $14, $15, $16, $17, $18,
-    $19, $20, $21, $22, $23, $24
 )
+SELECT
+    unnest($1::text[]),
+    unnest($2::bigint[]),
+    unnest($3::text[]),
+    unnest($4::timestamptz[]),
+    unnest($5::bigint[]),
+    unnest($6::bigint[]),
+    unnest($7::bigint[]),
+    unnest($8::bigint[]),
+    unnest($9::bigint[]),
+    unnest($10::bigint[]),
+    unnest($11::bigint[]),
+    unnest($12::bigint[]),
+    unnest($13::bigint[]),
+    unnest($14::bigint[]),
+    unnest($15::bigint[]),
+    unnest($16::bigint[]),
+    unnest($17::bigint[]),
+    unnest($18::bigint[]),
+    unnest($19::timestamptz[]),
+    unnest($20::bigint[]),
+    unnest($21::bigint[]),
+    unnest($22::bigint[]),
+    unnest($23::bigint[]),
+    unnest($24::bigint[])
 `
 
-type InsertTurnParams struct {
-	PoolID         string
-	TurnNo         int64
-	TurnID         string
-	At             pgtype.Timestamptz
-	ActiveUnits    int64
-	Ceiling        int64
-	Running        int64
-	Queued         int64
-	QueuedLow      int64
-	QueuedNormal   int64
-	QueuedHigh     int64
-	QueuedCritical int64
-	Waiting        int64
-	VirtualTime    int64
-	JobSeq         int64
-	RankSeq        int64
-	EventSeq       int64
-	MessageSeq     int64
-	NextDueAt      pgtype.Timestamptz
-	HeadLow        int64
-	HeadNormal     int64
-	HeadHigh       int64
-	HeadCritical   int64
-	Drained        int64
+type InsertTurnsParams struct {
+	PoolIds        []string
+	TurnNos        []int64
+	TurnIds        []string
+	Ats            []pgtype.Timestamptz
+	ActiveUnits    []int64
+	Ceilings       []int64
+	Running        []int64
+	Queued         []int64
+	QueuedLow      []int64
+	QueuedNormal   []int64
+	QueuedHigh     []int64
+	QueuedCritical []int64
+	Waiting        []int64
+	VirtualTimes   []int64
+	JobSeqs        []int64
+	RankSeqs       []int64
+	EventSeqs      []int64
+	MessageSeqs    []int64
+	NextDueAts     []pgtype.Timestamptz
+	HeadsLow       []int64
+	HeadsNormal    []int64
+	HeadsHigh      []int64
+	HeadsCritical  []int64
+	Drained        []int64
 }
 
-func (q *Queries) InsertTurn(ctx context.Context, arg InsertTurnParams) error {
-	_, err := q.db.Exec(ctx, insertTurn,
-		arg.PoolID,
-		arg.TurnNo,
-		arg.TurnID,
-		arg.At,
+// One row a pool: turns of several pools may share a transaction.
+func (q *Queries) InsertTurns(ctx context.Context, arg InsertTurnsParams) error {
+	_, err := q.db.Exec(ctx, insertTurns,
+		arg.PoolIds,
+		arg.TurnNos,
+		arg.TurnIds,
+		arg.Ats,
 		arg.ActiveUnits,
-		arg.Ceiling,
+		arg.Ceilings,
 		arg.Running,
 		arg.Queued,
 		arg.QueuedLow,
@@ -164,16 +295,16 @@ func (q *Queries) InsertTurn(ctx context.Context, arg InsertTurnParams) error {
 		arg.QueuedHigh,
 		arg.QueuedCritical,
 		arg.Waiting,
-		arg.VirtualTime,
-		arg.JobSeq,
-		arg.RankSeq,
-		arg.EventSeq,
-		arg.MessageSeq,
-		arg.NextDueAt,
-		arg.HeadLow,
-		arg.HeadNormal,
-		arg.HeadHigh,
-		arg.HeadCritical,
+		arg.VirtualTimes,
+		arg.JobSeqs,
+		arg.RankSeqs,
+		arg.EventSeqs,
+		arg.MessageSeqs,
+		arg.NextDueAts,
+		arg.HeadsLow,
+		arg.HeadsNormal,
+		arg.HeadsHigh,
+		arg.HeadsCritical,
 		arg.Drained,
 	)
 	return err

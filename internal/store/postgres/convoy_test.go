@@ -1,0 +1,211 @@
+package postgres_test
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/stretchr/testify/require"
+
+	"github.com/parkinglot/parkinglot/internal/dbtest"
+	"github.com/parkinglot/parkinglot/internal/domain"
+	"github.com/parkinglot/parkinglot/internal/plan"
+	"github.com/parkinglot/parkinglot/internal/store"
+	"github.com/parkinglot/parkinglot/internal/store/postgres"
+)
+
+// of is a turn of another pool than p.
+func of(pool domain.PoolID, rq plan.Requests) store.TurnSpec {
+	s := spec(rq)
+	s.Pool = pool
+	return s
+}
+
+// A turn of a process that knows what its last one left is one round trip, also with a queue
+// that this process has made: what starts from it comes with its payload.
+func TestATurnThatNeedsNoReadIsOneRoundTrip(t *testing.T) {
+	t.Parallel()
+	db := dbtest.Postgres(t)
+	wire := newWire(t, db.URL)
+	b := &bundle{Store: open(t, db, postgres.Options{URL: wire.url, MaxConns: 1}), db: db}
+	b.pool(t, "p", func(p *domain.Pool) { p.Tenants = map[domain.Tenant]domain.TenantPolicy{"acme": {MaxUnits: 4}} })
+	far := time.Now().Add(time.Hour)
+	running, trips := []domain.Task(nil), 0
+	for i := range 6 { // the first ones read, and prepare their statements
+		before := wire.tripsSoFar()
+		d := b.turn(t, plan.Requests{
+			Settles: settled(running), Submits: tasks(fmt.Sprint("t", i), 8, func(s *plan.Submit) { s.Deadline = &far }),
+		})
+		running = d.Started
+		require.Len(t, running, 4)
+		for _, task := range running {
+			require.JSONEq(t, `{}`, string(task.Payload))
+		}
+		trips = wire.tripsSoFar() - before
+	}
+	require.Equal(t, 1, trips)
+	b.agrees(t)
+}
+
+// Turns of many pools that come together share transactions, each with its own decisions.
+func TestTurnsOfManyPoolsShareATransaction(t *testing.T) {
+	t.Parallel()
+	b := setup(t, postgres.Options{})
+	const pools, rounds = 40, 5
+	for i := range pools {
+		b.pool(t, domain.PoolID(fmt.Sprint("pool-", i)))
+	}
+	var wg sync.WaitGroup
+	for i := range pools {
+		wg.Go(func() {
+			pool, running := domain.PoolID(fmt.Sprint("pool-", i)), []domain.Task(nil)
+			for n := range rounds {
+				d, err := b.Turn(t.Context(), of(pool, plan.Requests{Settles: settled(running), Submits: tasks(fmt.Sprint("t", n), 3)}))
+				if err != nil || len(d.Started) != 3 || d.Started[0].PoolID != pool || len(d.Ended) != len(running) {
+					t.Errorf("%s: %d started, %d ended: %v", pool, len(d.Started), len(d.Ended), err)
+					return
+				}
+				running = d.Started
+			}
+		})
+	}
+	wg.Wait()
+	transactions := b.value(t, "SELECT count(DISTINCT xmin::text) FROM pl_pool_turns WHERE turn_no > 0")
+	require.Less(t, transactions, int64(pools*rounds/2), "of %d turns", pools*rounds)
+	for i := range pools {
+		pool := domain.PoolID(fmt.Sprint("pool-", i))
+		diffs, err := b.Reconcile(t.Context(), pool)
+		require.NoError(t, err)
+		require.Empty(t, diffs)
+	}
+}
+
+// together takes one turn of every pool at once, with others under way before, so that they
+// travel together.
+func together(t *testing.T, b *bundle, specs ...store.TurnSpec) (answers []error) {
+	answers = make([]error, len(specs))
+	begin := make(chan struct{})
+	var wg sync.WaitGroup
+	for i := range specs {
+		wg.Go(func() {
+			<-begin
+			func() {
+				defer func() {
+					if p := recover(); p != nil {
+						answers[i] = fmt.Errorf("panic: %v", p)
+					}
+				}()
+				_, answers[i] = b.Turn(t.Context(), specs[i])
+			}()
+		})
+	}
+	close(begin)
+	wg.Wait()
+	return answers
+}
+
+// What goes wrong with one turn of a convoy is that turn's, whatever it is: the others are taken.
+func TestOthersDoNotSufferForOneTurn(t *testing.T) {
+	t.Parallel()
+	b := setup(t, postgres.Options{})
+	other := &bundle{Store: open(t, b.db, postgres.Options{}), db: b.db}
+	const pools = 12
+	name := func(i int) domain.PoolID { return domain.PoolID(fmt.Sprint("pool-", i)) }
+	for i := range pools {
+		b.pool(t, name(i))
+	}
+	poison := func(s *plan.Submit) { s.Payload = []byte("\"\xff\"") }
+	for round := range 6 {
+		for i := range pools { // each is known to b alone
+			_, err := b.Turn(t.Context(), of(name(i), plan.Requests{Submits: tasks(fmt.Sprint("ready-", round), 1)}))
+			require.NoError(t, err)
+		}
+		_, err := other.Turn(t.Context(), of(name(1), plan.Requests{Submits: tasks(fmt.Sprint("other-", round), 1)}))
+		require.NoError(t, err)
+		specs := make([]store.TurnSpec, pools)
+		for i := range pools {
+			specs[i] = of(name(i), plan.Requests{Submits: tasks(fmt.Sprint("t-", round), 1)})
+		}
+		specs[0] = of(name(0), plan.Requests{Submits: tasks(fmt.Sprint("bad-", round), 1, poison)})
+		specs[2] = of(name(2), plan.Requests{Submits: tasks(fmt.Sprint("ready-", round), 1)}) // sent again
+		specs[3].Decide = func(plan.Snapshot, *plan.Requests) plan.Decisions { panic("of one pool") }
+		answers := together(t, b, specs...)
+		require.ErrorIs(t, answers[0], store.ErrData)
+		require.ErrorContains(t, answers[3], "of one pool")
+		answers[0], answers[3] = nil, nil
+		require.NoError(t, errors.Join(answers...))
+	}
+	for i := range pools {
+		want := map[int]int64{0: 6, 1: 18, 2: 6, 3: 6}[i]
+		if i > 3 {
+			want = 12
+		}
+		require.Equal(t, want, b.value(t, "SELECT count(*) FROM pl_queue_jobs WHERE pool_id = $1", string(name(i))), name(i))
+		diffs, err := b.Reconcile(t.Context(), name(i))
+		require.NoError(t, err)
+		require.Empty(t, diffs)
+	}
+}
+
+// A turn that was decided by a clock that turns out to be wrong is decided again by the right one.
+func TestAWrongClockIsNoticed(t *testing.T) {
+	t.Parallel()
+	var mu sync.Mutex
+	now := time.Now()
+	clock := func(ahead time.Duration) time.Time {
+		mu.Lock()
+		defer mu.Unlock()
+		now = now.Add(ahead)
+		return now
+	}
+	b := setup(t, postgres.Options{Now: func() time.Time { return clock(0) }})
+	b.turn(t, plan.Requests{Submits: tasks("a", 1)})
+	for i, wrong := range []time.Duration{2 * time.Second, -200 * time.Millisecond} {
+		var decided []time.Time
+		s := spec(plan.Requests{Submits: tasks(fmt.Sprint("b", i), 1)})
+		s.Decide = func(snap plan.Snapshot, rq *plan.Requests) plan.Decisions {
+			if decided = append(decided, snap.Now); len(decided) == 1 {
+				clock(wrong)
+			}
+			return plan.Turn(snap, rq)
+		}
+		d, err := b.Turn(t.Context(), s)
+		require.NoError(t, err)
+		require.Len(t, decided, 2)
+		require.Equal(t, decided[1], d.Now)
+		require.False(t, d.Now.Before(decided[0]), "a pool's clock never runs backwards")
+		b.turn(t, plan.Requests{Submits: tasks(uuid.NewString(), 1)})
+	}
+	b.agrees(t)
+}
+
+// Until another process is told, what it knows of the pool is wrong every time: nothing is
+// decided by it, whichever of the two was right last.
+func TestTwoProcessesInTurn(t *testing.T) {
+	t.Parallel()
+	b := setup(t, postgres.Options{}, func(p *domain.Pool) { p.MaxUnits = 3 })
+	stores := []*bundle{b, {Store: open(t, b.db, postgres.Options{}), db: b.db}}
+	running := map[domain.JobID]domain.Task{}
+	for i := range 60 {
+		at := stores[i/7%2] // several turns by one, then by the other
+		var ended []domain.Task
+		for _, task := range running {
+			if len(ended) < 1 {
+				ended = append(ended, task)
+			}
+		}
+		d := at.turn(t, plan.Requests{Settles: settled(ended), Submits: tasks(fmt.Sprint("t", i), 2)})
+		require.Len(t, d.Ended, len(ended))
+		for _, task := range d.Ended {
+			delete(running, task.JobID)
+		}
+		for _, task := range d.Started {
+			running[task.JobID] = task
+		}
+		require.Len(t, running, min(3, i+2))
+	}
+	b.agrees(t)
+}
