@@ -44,6 +44,7 @@ type row struct {
 	t           *domain.Task
 	fromStatus  domain.Status
 	fromAttempt int
+	fromCancel  *time.Time
 	isNew       bool // not stored yet
 	touched     bool
 	arriving    bool // submitted in this turn, not decided yet
@@ -120,7 +121,7 @@ func (l *ledger) adopt(t *domain.Task) *row {
 	if l.rows == nil {
 		l.rows = make(map[domain.JobID]*row, l.expected)
 	}
-	r := &row{t: t, fromStatus: t.Status, fromAttempt: t.Attempt}
+	r := &row{t: t, fromStatus: t.Status, fromAttempt: t.Attempt, fromCancel: t.CancelAsked}
 	l.rows[t.JobID] = r
 	return r
 }
@@ -273,7 +274,7 @@ func (l *ledger) changes() []Change {
 	slices.SortFunc(l.touched, func(a, b *row) int { return cmp.Compare(a.t.JobID, b.t.JobID) })
 	out := make([]Change, len(l.touched))
 	for i, r := range l.touched {
-		out[i] = Change{FromStatus: r.fromStatus, FromAttempt: r.fromAttempt, Task: *r.t}
+		out[i] = Change{FromStatus: r.fromStatus, FromAttempt: r.fromAttempt, FromCancelAsked: r.fromCancel, Task: *r.t}
 	}
 	return out
 }

@@ -105,7 +105,7 @@ func (t *turn) line() {
 			r, ok := t.rows[task.JobID]
 			if !ok {
 				r = &rows[i]
-				*r = row{t: task, fromStatus: task.Status, fromAttempt: task.Attempt}
+				*r = row{t: task, fromStatus: task.Status, fromAttempt: task.Attempt, fromCancel: task.CancelAsked}
 			}
 			if len(t.relane) > 0 {
 				r.t.Lane = t.pool.TenantLane(r.t.Tenant)

@@ -193,9 +193,10 @@ type Decisions struct {
 // Change is one row's new state. Before guards the write: when the row is no
 // longer so, the whole turn fails.
 type Change struct {
-	FromStatus  domain.Status
-	FromAttempt int
-	Task        domain.Task // every changing field counts; identity, payload and labels are not written
+	FromStatus      domain.Status
+	FromAttempt     int
+	FromCancelAsked *time.Time
+	Task            domain.Task // every changing field counts; identity, payload and labels are not written
 }
 
 // Answers has one entry a request, in the order of the requests.

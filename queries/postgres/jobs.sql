@@ -82,6 +82,7 @@ WITH w AS (
             unnest(@job_ids::bigint[]) AS job_id,
             unnest(@from_statuses::text[]) AS from_status,
             unnest(@from_attempts::integer[]) AS from_attempt,
+            unnest(@from_cancel_asked_ats::timestamptz[]) AS from_cancel_asked_at,
             unnest(@priorities::smallint[]) AS priority,
             unnest(@lanes::text[]) AS lane,
             unnest(@ranks::bigint[]) AS rank,
@@ -106,6 +107,7 @@ WITH w AS (
       ) AS l
     ) AS r
     WHERE j.ctid = r.place AND j.status = r.from_status AND j.attempt = r.from_attempt
+      AND j.cancel_asked_at IS NOT DISTINCT FROM r.from_cancel_asked_at
     RETURNING 1
 )
 SELECT pl_expect((SELECT count(*) FROM w), @want::bigint, 'tasks');

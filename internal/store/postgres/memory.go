@@ -36,12 +36,15 @@ type recollection struct {
 	trust int
 	// solo is how many turns have to be taken before one goes with a convoy again.
 	solo int
+	// crowd is for how many turns more others are expected to have the pool's lock.
+	crowd int
 }
 
 // Bounds of a recollection.
 const (
 	mostRemembered = 100_000 // tasks and tenants of all pools; what a pool has above that is forgotten
 	distrust       = -8      // after another process's turn: those come in numbers
+	crowdTurns     = 8       // after one that had to wait for the lock
 	soloTurns      = 8       // of a pool that a convoy was turned back for
 )
 
@@ -74,6 +77,9 @@ func (m *memory) keep(pool domain.PoolID, r *recollection) {
 // trusted reports whether a turn should go by it, and read again if it was wrong.
 func (r *recollection) trusted() bool { return r != nil && r.trust >= 0 }
 
+// crowded reports whether others are expected to have the pool's lock.
+func (r *recollection) crowded() bool { return r != nil && r.crowd > 0 }
+
 // holds reports whether it is of the pool's newest turn.
 func (r *recollection) holds(c *domain.Counters) bool {
 	return r != nil && r.counters.TurnNo == c.TurnNo && r.counters.TurnID == c.TurnID
@@ -87,7 +93,13 @@ func (r *recollection) next(t *turn) *recollection {
 	case r.holds(&t.counters):
 		r.trust, r.solo = min(r.trust+1, 1), max(r.solo-1, 0)
 	default:
-		r = newRecollection(distrust)
+		r = r.othersTurn()
+	}
+	if r.crowd = max(r.crowd-1, 0); t.waited {
+		r.crowd = crowdTurns
+	}
+	for i := range t.rq.Settles { // ends, or is not as it was thought to be
+		delete(r.running, t.rq.Settles[i].Ref.JobID)
 	}
 	maps.Copy(r.tenants, t.tenants)
 	whole := r.whole(t)
@@ -132,6 +144,17 @@ func (r *recollection) whole(t *turn) bool {
 
 // size is what the bound of a memory counts.
 func (r *recollection) size() int { return len(r.running) + len(r.tenants) + len(r.queue.tasks) }
+
+// othersTurn returns what is left of r when another process has taken a turn: what runs in this
+// one. That may have been changed too, so whoever goes by it has the database check it.
+func (r *recollection) othersTurn() *recollection {
+	next := newRecollection(distrust)
+	next.crowd = r.crowd
+	if r.pool.Runtime == domain.RuntimeNative {
+		next.running = r.running
+	}
+	return next
+}
 
 // queued is how many tasks are in the order or in backoff.
 func (r *recollection) queued() int64 { return r.counters.Queued + r.counters.Waiting }

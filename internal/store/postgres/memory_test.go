@@ -66,16 +66,20 @@ func TestATurnOfAnotherProcessIsNoticed(t *testing.T) {
 	}
 }
 
-// A turn that was refused leaves nothing to recall, and the next one decides by the rows.
-func TestARefusedTurnLeavesNothing(t *testing.T) {
+// What is recalled of a task and is no longer so, because somebody changed the row by hand, is noticed:
+// the turn is decided again by the rows.
+func TestAChangedRowIsNotDecidedByHeart(t *testing.T) {
 	t.Parallel()
 	b := setup(t, postgres.Options{})
-	started := b.turn(t, plan.Requests{Submits: tasks("a", 3)}).Started
+	started := b.turn(t, plan.Requests{Submits: tasks("a", 4)}).Started
 	b.exec(t, "UPDATE pl_queue_jobs SET attempt = 2, max_attempts = 2 WHERE job_id = $1", int64(started[0].JobID))
-	_, err := b.Turn(t.Context(), spec(plan.Requests{Settles: settled(started[:1])}))
-	require.Error(t, err, "the guard saw what was recalled no longer to be so")
-
-	d := b.turn(t, plan.Requests{Settles: settled(started)})
+	d := b.turn(t, plan.Requests{Settles: settled(started[:2])})
 	require.NotNil(t, d.Answers.Settles[0].Err, "attempt 1 is not live")
-	require.Len(t, d.Ended, 2)
+	require.Len(t, d.Ended, 1)
+
+	b.exec(t, "UPDATE pl_queue_jobs SET cancel_asked_at = now() WHERE job_id = $1", int64(started[2].JobID))
+	d = b.turn(t, plan.Requests{Settles: []plan.Settle{{Ref: started[2].Ref(), Units: 1, Verdict: plan.VerdictCancelled}}})
+	require.Len(t, d.Ended, 1)
+	require.NotNil(t, d.Ended[0].CancelAsked)
+	b.agrees(t)
 }

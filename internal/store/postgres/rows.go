@@ -110,6 +110,7 @@ func growChanges(w *dbsqlc.UpdateJobsParams, n int) {
 	w.MaxAttempts, w.Overtaken, w.Priorities = slices.Grow(w.MaxAttempts, n), slices.Grow(w.Overtaken, n), slices.Grow(w.Priorities, n)
 	w.NotBefores, w.StartedAts = slices.Grow(w.NotBefores, n), slices.Grow(w.StartedAts, n)
 	w.FinishedAts, w.CancelAskedAts = slices.Grow(w.FinishedAts, n), slices.Grow(w.CancelAskedAts, n)
+	w.FromCancelAskedAts = slices.Grow(w.FromCancelAskedAts, n)
 }
 
 func addChanges(w *dbsqlc.UpdateJobsParams, pool domain.PoolID, changes []plan.Change) {
@@ -119,6 +120,7 @@ func addChanges(w *dbsqlc.UpdateJobsParams, pool domain.PoolID, changes []plan.C
 		t := &c.Task
 		w.PoolIds, w.JobIds = append(w.PoolIds, string(pool)), append(w.JobIds, int64(t.JobID))
 		w.FromStatuses, w.FromAttempts = append(w.FromStatuses, string(c.FromStatus)), append(w.FromAttempts, int32(c.FromAttempt))
+		w.FromCancelAskedAts = append(w.FromCancelAskedAts, maybeInstant(c.FromCancelAsked))
 		w.Priorities, w.Lanes, w.Ranks = append(w.Priorities, int16(t.Priority)), append(w.Lanes, t.Lane), append(w.Ranks, t.Rank)
 		w.Statuses, w.ReasonCodes = append(w.Statuses, string(t.Status)), append(w.ReasonCodes, string(t.Reason.Code))
 		w.Reasons, w.Attempts = append(w.Reasons, t.Reason.Message), append(w.Attempts, int32(t.Attempt))

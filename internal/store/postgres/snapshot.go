@@ -22,8 +22,11 @@ type reads struct {
 	tenants []string
 	leased  []int64 // jobs that settlements and losses name, if a lease may be on them
 
-	// recalled is what the reads leave out as known; nil: they leave out nothing.
+	// recalled is what the reads leave out as known; nil: they leave out nothing. Trusting, they
+	// leave out all of it, as long as no other process has taken a turn since; else only tasks that
+	// run here, which the guard of the write watches.
 	recalled *recollection
+	trusting bool
 	known    []int64 // of jobIDs, those that are recalled
 
 	found      dbsqlc.TurnStateRow
@@ -61,15 +64,23 @@ func (t *turn) newReads(recalled *recollection) *reads {
 	slices.Sort(r.taskIDs)
 	r.taskIDs = slices.Compact(r.taskIDs)
 	for i := range rq.Settles {
-		r.jobIDs = append(r.jobIDs, int64(rq.Settles[i].Ref.JobID))
+		ref := &rq.Settles[i].Ref
+		if recalled != nil && !t.careful {
+			if task, known := recalled.running[ref.JobID]; known && task.Attempt == ref.Attempt {
+				r.known = append(r.known, int64(ref.JobID))
+				tenants[task.Tenant] = true
+				continue
+			}
+		}
+		r.jobIDs = append(r.jobIDs, int64(ref.JobID))
 	}
 	for i := range rq.Losts {
 		r.jobIDs = append(r.jobIDs, int64(rq.Losts[i].Ref.JobID))
 	}
 	slices.Sort(r.jobIDs)
 	r.jobIDs = slices.Compact(r.jobIDs)
-	if recalled.trusted() && !t.careful {
-		r.recall(recalled)
+	if !t.careful {
+		r.recalled, r.trusting = recalled, recalled.trusted()
 	}
 	for tenant := range tenants {
 		r.tenants = append(r.tenants, string(tenant))
@@ -96,23 +107,11 @@ func freedUnits(rq *plan.Requests) int64 {
 	return int64(min(units, unknownUnits))
 }
 
-// recall leaves out of the reads what is known if no other process has taken a turn.
-func (r *reads) recall(recalled *recollection) {
-	r.recalled = recalled
-	r.jobIDs = slices.DeleteFunc(r.jobIDs, func(job int64) bool {
-		_, known := recalled.running[domain.JobID(job)]
-		if known {
-			r.known = append(r.known, job)
-		}
-		return known
-	})
-}
-
-// forget puts back into the reads what recall left out.
+// forget puts back into the reads what was left out.
 func (r *reads) forget() {
 	r.jobIDs = append(r.jobIDs, r.known...)
 	slices.Sort(r.jobIDs)
-	r.recalled, r.known = nil, nil
+	r.recalled, r.trusting, r.known = nil, false, nil
 }
 
 // queue asks for everything, each in a statement and with a snapshot of its own,
@@ -140,7 +139,7 @@ func (r *reads) queue(ctx context.Context, p pipe) (err error) {
 			return err
 		}
 	}
-	if r.recalled != nil && r.recalled.queued() == 0 {
+	if r.trusting && r.recalled.queued() == 0 {
 		return nil // no candidates and no timers
 	}
 	if r.careful {
@@ -200,9 +199,6 @@ func (r *reads) snapshot() (plan.Snapshot, error) {
 	for _, job := range r.known {
 		task := r.recalled.running[domain.JobID(job)]
 		snap.Held[task.JobID] = task
-		if usage, has := r.recalled.tenants[task.Tenant]; has {
-			snap.Tenants[task.Tenant] = usage
-		}
 	}
 	for i := range r.named {
 		task := take((*dbsqlc.CandidatesRow)(&r.named[i]))

@@ -35,6 +35,8 @@ type turn struct {
 	recalled *recollection
 	conn     *pgxpool.Conn // of a transaction of its own
 	seat     seat          // in a convoy
+	waited   bool          // somebody else had the pool's lock
+	byHeart  bool          // tasks were not read but recalled
 
 	rq *plan.Requests
 	// Before and after the decision. Decide may change its snapshot.
@@ -62,8 +64,19 @@ func (s *Store) Turn(ctx context.Context, spec store.TurnSpec) (plan.Decisions, 
 
 func (t *turn) what() string { return "turn of pool " + string(t.spec.Pool) }
 
-// alone takes the turn in a transaction of its own, of two round trips.
+// alone takes the turn in a transaction of its own. When it was decided on what is recalled, and
+// a row is no longer so, it is begun again and recalls nothing.
 func (t *turn) alone(ctx context.Context) error {
+	err := t.attempt(ctx)
+	if t.byHeart && hasCode(err, codeGuard) {
+		t.seat.refused = true
+		err = t.attempt(ctx)
+	}
+	return err
+}
+
+// attempt is one transaction, of two round trips or more.
+func (t *turn) attempt(ctx context.Context) error {
 	if t.spec.Meanwhile != nil && (!t.recalled.trusted() || t.Store.pool.Stat().IdleConns() == 0) {
 		// Others may wait for the pool's lock, or this turn for a connection: neither should
 		// take longer for it.
@@ -88,10 +101,11 @@ func (t *turn) alone(ctx context.Context) error {
 		t.rollback(ctx)
 		return classify(t.what()+": read", err)
 	}
+	t.byHeart, t.candidates = len(read.known) > 0, nil
 	if !snap.CandidatesCut {
 		t.candidates = slices.Clone(snap.Candidates)
 	}
-	if t.seat.refused && len(snap.Known) > 0 {
+	if t.seat.refused && t.recalled != nil && len(snap.Known) > 0 {
 		t.recalled.solo = soloTurns // tasks are sent again: others need not suffer for it
 	}
 	t.decide(snap, read.heads(&snap))
@@ -144,16 +158,26 @@ func (t *turn) committed() {
 	}
 }
 
-// read begins the transaction, gets the lock and reads: in one round trip, unless
-// somebody else has the lock.
+// read begins the transaction, gets the lock and reads: in one round trip, unless somebody else
+// has the lock, or is expected to.
 func (t *turn) read(ctx context.Context) (*reads, error) {
 	ctx, cancel := context.WithTimeout(ctx, tripTimeout)
 	defer cancel()
+	recalled := t.recalled
+	if t.seat.refused {
+		recalled = nil
+	}
+	if t.recalled.crowded() {
+		if err := t.lock(ctx); err != nil {
+			return nil, err
+		}
+		return t.readLocked(ctx, recalled)
+	}
 	t.rq = t.spec.Gather()
-	r := t.newReads(t.recalled)
+	r := t.newReads(recalled)
 	var locked bool
 	err := pipelinedWhile(ctx, t.conn, t.spec.Meanwhile, func(p pipe) (err error) {
-		if err = t.begin(ctx, p); err != nil {
+		if err = t.begin(ctx, p, rowLockTimeout); err != nil {
 			return err
 		}
 		if locked, err = p.TryLockPool(ctx, t.key); err != nil {
@@ -167,33 +191,67 @@ func (t *turn) read(ctx context.Context) (*reads, error) {
 	if locked {
 		return r, t.readAgain(ctx, r)
 	}
-	// The wait is a statement of its own: one that also read would see the state
-	// from before the wait.
+	t.waited = true
 	err = pipelined(ctx, t.conn, func(p pipe) error {
 		if err := p.LockWait(ctx, milliseconds(poolLockTimeout)); err != nil {
 			return err
 		}
-		if err := p.LockPool(ctx, t.key); err != nil {
-			return err
-		}
-		return p.LockWait(ctx, milliseconds(rowLockTimeout))
+		return t.await(ctx, p)
 	})
 	if err != nil {
-		if hasCode(err, codeLockNotAvailable) {
-			err = fmt.Errorf("its lock was not granted within %s: %w: %w", poolLockTimeout, store.ErrUnavailable, err)
+		return r, lockFailed(err)
+	}
+	return t.readLocked(ctx, recalled)
+}
+
+// lock begins the transaction and waits for the pool's lock, without reading anything: what is
+// read before the lock is there would be read for nothing.
+func (t *turn) lock(ctx context.Context) error {
+	var locked bool
+	err := pipelined(ctx, t.conn, func(p pipe) (err error) {
+		if err = t.begin(ctx, p, poolLockTimeout); err != nil {
+			return err
 		}
+		if locked, err = p.TryLockPool(ctx, t.key); err != nil {
+			return err
+		}
+		return t.await(ctx, p)
+	})
+	t.waited = !locked
+	return lockFailed(err)
+}
+
+// await waits for the pool's lock in a statement of its own: one that also read would see the
+// state from before the wait.
+func (t *turn) await(ctx context.Context, p pipe) error {
+	if err := p.LockPool(ctx, t.key); err != nil {
+		return err
+	}
+	return p.LockWait(ctx, milliseconds(rowLockTimeout))
+}
+
+func lockFailed(err error) error {
+	if hasCode(err, codeLockNotAvailable) {
+		return fmt.Errorf("its lock was not granted within %s: %w: %w", poolLockTimeout, store.ErrUnavailable, err)
+	}
+	return err
+}
+
+// readLocked gathers and reads once the lock is there.
+func (t *turn) readLocked(ctx context.Context, recalled *recollection) (*reads, error) {
+	t.rq = t.spec.Gather()
+	r := t.newReads(recalled)
+	if err := t.ask(ctx, r); err != nil {
 		return r, err
 	}
-	t.rq = t.spec.Gather()
-	r = t.newReads(nil)
-	return r, t.ask(ctx, r)
+	return r, t.readAgain(ctx, r)
 }
 
 // readAgain reads everything if another process has taken a turn since the one that is
 // recalled: then that says nothing.
 func (t *turn) readAgain(ctx context.Context, r *reads) error {
 	t.reckoning.saw(r.found.Now.Time, time.Now())
-	if found := countersOf(&r.found.PlPoolTurn); r.recalled == nil || r.recalled.holds(&found) {
+	if found := countersOf(&r.found.PlPoolTurn); !r.trusting || r.recalled.holds(&found) {
 		return nil
 	}
 	r.forget()
@@ -202,21 +260,17 @@ func (t *turn) readAgain(ctx context.Context, r *reads) error {
 
 // ask reads in a round trip of its own.
 func (t *turn) ask(ctx context.Context, r *reads) error {
-	err := pipelined(ctx, t.conn, func(p pipe) error { return r.queue(ctx, p) })
-	if err == nil {
-		t.reckoning.saw(r.found.Now.Time, time.Now())
-	}
-	return err
+	return pipelined(ctx, t.conn, func(p pipe) error { return r.queue(ctx, p) })
 }
 
-func (t *turn) begin(ctx context.Context, p pipe) error {
+func (t *turn) begin(ctx context.Context, p pipe, lockWait time.Duration) error {
 	if err := p.exec(ctx, "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"); err != nil {
 		return err
 	}
 	return p.TurnSettings(ctx, dbsqlc.TurnSettingsParams{
 		Idle:      milliseconds(idleTimeout),
 		Statement: milliseconds(statementTimeout),
-		LockWait:  milliseconds(rowLockTimeout),
+		LockWait:  milliseconds(lockWait),
 	})
 }
 

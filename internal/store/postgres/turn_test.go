@@ -194,7 +194,7 @@ func TestAGuardThatDoesNotHoldWritesNothing(t *testing.T) {
 		b.exec(t, "UPDATE pl_queue_jobs SET attempt = 2, max_attempts = 2 WHERE task_id = 'a-1'")
 		return plan.Turn(snap, rq)
 	}
-	_, err := b.Turn(t.Context(), s)
+	_, err := open(t, b.db, postgres.Options{}).Turn(t.Context(), s) // which recalls nothing
 	require.ErrorIs(t, err, store.ErrGuard)
 	require.ErrorContains(t, err, "1 of 2 rows of tasks")
 	require.EqualValues(t, 2, b.value(t, "SELECT count(*) FROM pl_queue_jobs WHERE status = 'running'"))

@@ -1486,29 +1486,30 @@ WITH w AS (
         river_job_id = r.river_job_id,
         result = nullif(r.result, '')
     FROM (
-      SELECT l.place, c.pool_id, c.job_id, c.from_status, c.from_attempt, c.priority, c.lane, c.rank, c.status, c.reason_code, c.reason, c.attempt, c.max_attempts, c.overtaken, c.not_before, c.started_at, c.finished_at, c.cancel_asked_at, c.holder, c.river_job_id, c.result
+      SELECT l.place, c.pool_id, c.job_id, c.from_status, c.from_attempt, c.from_cancel_asked_at, c.priority, c.lane, c.rank, c.status, c.reason_code, c.reason, c.attempt, c.max_attempts, c.overtaken, c.not_before, c.started_at, c.finished_at, c.cancel_asked_at, c.holder, c.river_job_id, c.result
       FROM (
         SELECT
             unnest($2::text[]) AS pool_id,
             unnest($3::bigint[]) AS job_id,
             unnest($4::text[]) AS from_status,
             unnest($5::integer[]) AS from_attempt,
-            unnest($6::smallint[]) AS priority,
-            unnest($7::text[]) AS lane,
-            unnest($8::bigint[]) AS rank,
-            unnest($9::text[]) AS status,
-            unnest($10::text[]) AS reason_code,
-            unnest($11::text[]) AS reason,
-            unnest($12::integer[]) AS attempt,
-            unnest($13::integer[]) AS max_attempts,
-            unnest($14::integer[]) AS overtaken,
-            unnest($15::timestamptz[]) AS not_before,
-            unnest($16::timestamptz[]) AS started_at,
-            unnest($17::timestamptz[]) AS finished_at,
-            unnest($18::timestamptz[]) AS cancel_asked_at,
-            unnest($19::text[]) AS holder,
-            unnest($20::bigint[]) AS river_job_id,
-            unnest($21::text[]) AS result
+            unnest($6::timestamptz[]) AS from_cancel_asked_at,
+            unnest($7::smallint[]) AS priority,
+            unnest($8::text[]) AS lane,
+            unnest($9::bigint[]) AS rank,
+            unnest($10::text[]) AS status,
+            unnest($11::text[]) AS reason_code,
+            unnest($12::text[]) AS reason,
+            unnest($13::integer[]) AS attempt,
+            unnest($14::integer[]) AS max_attempts,
+            unnest($15::integer[]) AS overtaken,
+            unnest($16::timestamptz[]) AS not_before,
+            unnest($17::timestamptz[]) AS started_at,
+            unnest($18::timestamptz[]) AS finished_at,
+            unnest($19::timestamptz[]) AS cancel_asked_at,
+            unnest($20::text[]) AS holder,
+            unnest($21::bigint[]) AS river_job_id,
+            unnest($22::text[]) AS result
       ) AS c
       CROSS JOIN LATERAL (
         SELECT q.ctid AS place FROM pl_queue_jobs AS q
@@ -1517,33 +1518,35 @@ WITH w AS (
       ) AS l
     ) AS r
     WHERE j.ctid = r.place AND j.status = r.from_status AND j.attempt = r.from_attempt
+      AND j.cancel_asked_at IS NOT DISTINCT FROM r.from_cancel_asked_at
     RETURNING 1
 )
 SELECT pl_expect((SELECT count(*) FROM w), $1::bigint, 'tasks')
 `
 
 type UpdateJobsParams struct {
-	Want           int64
-	PoolIds        []string
-	JobIds         []int64
-	FromStatuses   []string
-	FromAttempts   []int32
-	Priorities     []int16
-	Lanes          []string
-	Ranks          []int64
-	Statuses       []string
-	ReasonCodes    []string
-	Reasons        []string
-	Attempts       []int32
-	MaxAttempts    []int32
-	Overtaken      []int32
-	NotBefores     []pgtype.Timestamptz
-	StartedAts     []pgtype.Timestamptz
-	FinishedAts    []pgtype.Timestamptz
-	CancelAskedAts []pgtype.Timestamptz
-	Holders        []string
-	RiverJobIds    []int64
-	Results        []string
+	Want               int64
+	PoolIds            []string
+	JobIds             []int64
+	FromStatuses       []string
+	FromAttempts       []int32
+	FromCancelAskedAts []pgtype.Timestamptz
+	Priorities         []int16
+	Lanes              []string
+	Ranks              []int64
+	Statuses           []string
+	ReasonCodes        []string
+	Reasons            []string
+	Attempts           []int32
+	MaxAttempts        []int32
+	Overtaken          []int32
+	NotBefores         []pgtype.Timestamptz
+	StartedAts         []pgtype.Timestamptz
+	FinishedAts        []pgtype.Timestamptz
+	CancelAskedAts     []pgtype.Timestamptz
+	Holders            []string
+	RiverJobIds        []int64
+	Results            []string
 }
 
 // Guarded: a row that is no longer in the state that the turn read is not touched, and
@@ -1557,6 +1560,7 @@ func (q *Queries) UpdateJobs(ctx context.Context, arg UpdateJobsParams) error {
 		arg.JobIds,
 		arg.FromStatuses,
 		arg.FromAttempts,
+		arg.FromCancelAskedAts,
 		arg.Priorities,
 		arg.Lanes,
 		arg.Ranks,
