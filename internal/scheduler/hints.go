@@ -12,6 +12,7 @@ import (
 // Bounds of hints between processes.
 const (
 	hintPause   = 10 * time.Millisecond // between two sends, so that hints coalesce
+	endedPause  = 50 * time.Millisecond // before one that only says what has ended: nothing starts later for it
 	hintTimeout = 2 * time.Second
 	listenAgain = time.Second
 )
@@ -41,17 +42,39 @@ func (b *backend) hint(w store.Wake) {
 	signal(h.wake)
 }
 
+// A send wakes a session and a connection of every process: under load that is dearer than a turn.
 func (h *hinter) run(ctx context.Context) {
+	var last time.Time
+	var due <-chan time.Time
 	for {
 		select {
 		case <-h.wake:
-			h.send(ctx)
-			sleep(ctx, hintPause)
+		case <-due:
 		case <-ctx.Done():
 			h.send(ctx)
 			return
 		}
+		due = nil
+		if rest := endedPause - time.Since(last); rest > 0 && !h.urgent() {
+			due = time.After(rest)
+			continue
+		}
+		last = time.Now()
+		h.send(ctx)
+		sleep(ctx, hintPause)
 	}
+}
+
+// urgent reports whether somebody has to do something, rather than to tell who follows a task.
+func (h *hinter) urgent() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, w := range h.pending {
+		if w.Turn || w.Stop {
+			return true
+		}
+	}
+	return false
 }
 
 // send is not cut off by the process's end: the last turns' hints are for those who stay.

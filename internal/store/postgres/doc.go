@@ -1,11 +1,12 @@
-// Package postgres is the store on Postgres 14 or later: turns in two round trips,
+// Package postgres is the store on Postgres 14 or later: turns in one or two round trips,
 // the plain reads, and hints between processes by LISTEN and NOTIFY.
 //
-// A turn sends BEGIN, its settings, a try of the pool's advisory lock and every
-// read as one pipelined batch, decides, and sends every write with the COMMIT as
-// a second one. What this process's last turn of the pool left is not read again, as long as
-// the newest turn, which is, is that one. When the lock is taken it waits for it alone, gathers again and
-// reads again: four round trips. A worker pool's River jobs go with the writes; once in
+// A turn that can be decided on what this process's last turn of the pool left sends its
+// settings, a try of the pool's advisory lock, a guard and every write as one pipelined batch, with
+// the turns of other pools that are to be taken at the same time. Every other turn sends BEGIN, its settings, a try of
+// the lock and every read as one batch, decides, and sends every write with the COMMIT as
+// a second one. When the lock is taken it waits for it alone, gathers again and
+// reads again: four round trips, or three where that was to be expected. A worker pool's River jobs go with the writes; once in
 // some thousand of them their ids are reserved before.
 //
 // Locks are transaction-level and settings local, so that PgBouncer's transaction
