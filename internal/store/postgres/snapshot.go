@@ -107,6 +107,50 @@ func freedUnits(rq *plan.Requests) int64 {
 	return int64(min(units, unknownUnits))
 }
 
+// Bounds of what is read for requests that have not come yet.
+const mostForeseen = 256 // tenants
+
+// foresee returns the reads for a turn whose requests are not known yet: submissions for tenants
+// met in the last turn, and settlements of tasks that run here. nil: that is not worth it.
+func (t *turn) foresee(recalled *recollection) *reads {
+	if recalled == nil || t.careful || recalled.pool.Runtime == domain.RuntimeWeb || len(recalled.tenants) > mostForeseen {
+		return nil
+	}
+	r := &reads{
+		pool: t.spec.Pool, recalled: recalled,
+		state: dbsqlc.TurnStateParams{PoolID: string(t.spec.Pool), Now: t.clock(), CandidateLimit: plan.CandidateLimit},
+	}
+	for tenant := range recalled.tenants {
+		r.tenants = append(r.tenants, string(tenant))
+	}
+	for _, task := range recalled.running {
+		r.state.Extra += int64(task.Units)
+	}
+	return r
+}
+
+// suffice reports whether the foreseen reads are all that the requests need, once the database has
+// agreed that the submissions are new; see ExpressGuard.
+func (r *reads) suffice(rq *plan.Requests) bool {
+	if rq.Len() != len(rq.Submits)+len(rq.Settles) {
+		return false
+	}
+	for i := range rq.Settles {
+		s := &rq.Settles[i]
+		task, known := r.recalled.running[s.Ref.JobID]
+		if _, met := r.recalled.tenants[task.Tenant]; !known || !met || task.Attempt != s.Ref.Attempt || s.Lease != "" {
+			return false
+		}
+		r.known = append(r.known, int64(s.Ref.JobID))
+	}
+	for i := range rq.Submits {
+		if _, met := r.recalled.tenants[rq.Submits[i].Tenant]; !met {
+			return false
+		}
+	}
+	return true
+}
+
 // forget puts back into the reads what was left out.
 func (r *reads) forget() {
 	r.jobIDs = append(r.jobIDs, r.known...)

@@ -37,6 +37,7 @@ type turn struct {
 	seat     seat          // in a convoy
 	waited   bool          // somebody else had the pool's lock
 	byHeart  bool          // tasks were not read but recalled
+	unknown  bool          // task ids were not read: the write has to check that they are new
 
 	rq *plan.Requests
 	// Before and after the decision. Decide may change its snapshot.
@@ -69,7 +70,7 @@ func (t *turn) what() string { return "turn of pool " + string(t.spec.Pool) }
 func (t *turn) alone(ctx context.Context) error {
 	err := t.attempt(ctx)
 	if t.byHeart && hasCode(err, codeGuard) {
-		t.seat.refused = true
+		t.seat.refused, t.unknown = true, false
 		err = t.attempt(ctx)
 	}
 	return err
@@ -101,7 +102,7 @@ func (t *turn) attempt(ctx context.Context) error {
 		t.rollback(ctx)
 		return classify(t.what()+": read", err)
 	}
-	t.byHeart, t.candidates = len(read.known) > 0, nil
+	t.byHeart, t.candidates = t.unknown || len(read.known) > 0, nil
 	if !snap.CandidatesCut {
 		t.candidates = slices.Clone(snap.Candidates)
 	}
@@ -168,10 +169,7 @@ func (t *turn) read(ctx context.Context) (*reads, error) {
 		recalled = nil
 	}
 	if t.recalled.crowded() {
-		if err := t.lock(ctx); err != nil {
-			return nil, err
-		}
-		return t.readLocked(ctx, recalled)
+		return t.readCrowded(ctx, recalled)
 	}
 	t.rq = t.spec.Gather()
 	r := t.newReads(recalled)
@@ -204,9 +202,10 @@ func (t *turn) read(ctx context.Context) (*reads, error) {
 	return t.readLocked(ctx, recalled)
 }
 
-// lock begins the transaction and waits for the pool's lock, without reading anything: what is
-// read before the lock is there would be read for nothing.
-func (t *turn) lock(ctx context.Context) error {
+// readCrowded waits for the lock first: what is read before it is there would be read for
+// nothing. What the requests that come meanwhile are likely to need is read with it.
+func (t *turn) readCrowded(ctx context.Context, recalled *recollection) (*reads, error) {
+	foreseen := t.foresee(recalled)
 	var locked bool
 	err := pipelined(ctx, t.conn, func(p pipe) (err error) {
 		if err = t.begin(ctx, p, poolLockTimeout); err != nil {
@@ -215,10 +214,23 @@ func (t *turn) lock(ctx context.Context) error {
 		if locked, err = p.TryLockPool(ctx, t.key); err != nil {
 			return err
 		}
-		return t.await(ctx, p)
+		if err = t.await(ctx, p); err != nil || foreseen == nil {
+			return err
+		}
+		return foreseen.queue(ctx, p)
 	})
 	t.waited = !locked
-	return lockFailed(err)
+	if err != nil {
+		return nil, lockFailed(err)
+	}
+	if foreseen == nil {
+		return t.readLocked(ctx, recalled)
+	}
+	if t.rq = t.spec.Gather(); !foreseen.suffice(t.rq) {
+		return t.readLocked(ctx, recalled)
+	}
+	t.unknown = true
+	return foreseen, nil
 }
 
 // await waits for the pool's lock in a statement of its own: one that also read would see the

@@ -21,7 +21,14 @@ func (t *turn) write(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
+	guard := dbsqlc.ExpressGuardParams{Clock: t.clock()}
+	expect(&guard, t)
 	err = pipelined(ctx, t.conn, func(p pipe) error {
+		if t.unknown {
+			if err := p.ExpressGuard(ctx, guard); err != nil {
+				return err
+			}
+		}
 		if err := w.send(ctx, p); err != nil {
 			return err
 		}
