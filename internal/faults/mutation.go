@@ -79,7 +79,7 @@ func trials() []trial {
 		},
 		{
 			name: "lock/numbered", what: "no lock and no key over turns: the numbers of events and jobs are unique", tags: []string{"mutate_lock"},
-			setup: turns, kinds: collide, held: "data_refused",
+			setup: turns, kinds: collide, held: "guard",
 		},
 		{
 			name: "lock", what: "no lock and no keys over turns and events", tags: []string{"mutate_lock"}, setup: numbers,
