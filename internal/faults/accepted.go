@@ -184,11 +184,8 @@ func (r *Result) settle(name named, t *told) {
 		if t.otherwise != "" {
 			violated(Answers, "first it was %s, then %s", t.status, t.otherwise)
 		}
-		if t.submissions == 0 {
-			violated(Lost, "it was answered 202 and is not in the trail")
-		}
-		if t.terminals == t.rejects {
-			violated(Lost, "it was answered 202 and never ended")
+		if t.submissions == t.rejects {
+			violated(Lost, "it was answered 202 and is not in the trail, or only as rejected")
 		}
 		if t.terminals-t.rejects > 1 {
 			violated(Twice, "it ended %d times", t.terminals-t.rejects)
@@ -201,8 +198,11 @@ func (r *Result) settle(name named, t *told) {
 	default:
 		p.Unknown++
 	}
-	if t.terminals != t.submissions {
+	switch {
+	case t.terminals > t.submissions:
 		violated(Twice, "%d submissions have %d terminal states", t.submissions, t.terminals)
+	case t.terminals < t.submissions:
+		violated(r.in(name.pool, Unended), "%d submissions have %d terminal states; %d times it was answered 202", t.submissions, t.terminals, t.accepted)
 	}
 	switch {
 	case t.tenant == "" && t.messages > 0:

@@ -57,15 +57,21 @@ func TestAcceptedFindsPlantedViolations(t *testing.T) {
 	type world struct {
 		trail
 
-		log []clients.Entry
+		log    []clients.Entry
+		behind bool // the pool's newest turn
 	}
 	tests := map[string]struct {
 		plant func(*world)
 		what  What
 	}{
-		"nothing":          {func(*world) {}, ""},
-		"never ended":      {func(w *world) { w.events = w.events[:2]; w.messages = nil }, Lost},
-		"not there":        {func(w *world) { w.events = w.events[3:]; w.messages = nil }, Lost},
+		"nothing":           {func(*world) {}, ""},
+		"never ended":       {func(w *world) { w.events = w.events[:2]; w.messages = nil }, Unended},
+		"never could end":   {func(w *world) { w.events = w.events[:2]; w.messages = nil; w.behind = true }, Stuck},
+		"not there":         {func(w *world) { w.events = w.events[3:]; w.messages = nil }, Lost},
+		"behind, not there": {func(w *world) { w.events = w.events[3:]; w.messages = nil; w.behind = true }, Lost},
+		"only rejected": {func(w *world) {
+			w.events = append(w.events[3:], event("a", domain.EventSubmit), event("a", domain.EventReject))
+		}, Lost},
 		"ended twice":      {func(w *world) { w.events = append(w.events, event("a", domain.EventFail)) }, Twice},
 		"no message":       {func(w *world) { w.messages = nil }, Mail},
 		"two messages":     {func(w *world) { w.messages = append(w.messages, w.messages[0]) }, Mail},
@@ -109,7 +115,7 @@ func TestAcceptedFindsPlantedViolations(t *testing.T) {
 			}
 			require.NoError(t, file.Close())
 
-			r := &Result{}
+			r := &Result{behind: map[domain.PoolID]bool{pool: w.behind}}
 			require.NoError(t, r.accepted(t.Context(), path, []clients.Pool{{ID: pool}}, &w.trail))
 			if test.what == "" {
 				require.Empty(t, r.Violations)

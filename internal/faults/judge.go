@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"regexp"
 	"slices"
 	"time"
 
@@ -21,7 +22,9 @@ type What string
 
 // The promises that are judged here.
 const (
-	Lost    What = "lost"    // an accepted task that is not there, or never ended
+	Lost    What = "lost"    // an accepted task that is not there
+	Unended What = "unended" // a task that is there and never ended
+	Stuck   What = "stuck"   // the same, and work left over, in a pool that can take no turn: see world.behind
 	Twice   What = "twice"   // more than one terminal state
 	Mail    What = "mail"    // not exactly one message for each outcome with a key
 	Answers What = "answers" // a known id answered otherwise
@@ -51,6 +54,8 @@ type Result struct {
 	Starts     int            `json:"starts"` // of processes
 	Turns      map[string]int `json:"turns"`  // by outcome, of the servers that were there at the end
 	Pace       Pace           `json:"-"`
+
+	behind map[domain.PoolID]bool // see world.behind
 }
 
 // Noticed is how long after the end of their process attempts were marked lost.
@@ -69,6 +74,29 @@ func (r *Result) addAll(what What, messages []string) {
 		r.addf(what, "%s", message)
 	}
 }
+
+// in is what is violated by something that has not ended in the pool.
+func (r *Result) in(pool domain.PoolID, what What) What {
+	if r.behind[pool] {
+		return Stuck
+	}
+	return what
+}
+
+// exits takes in how processes have ended. What runs in a pool that can take no turn cannot be
+// settled, and its process says so by its status.
+func (r *Result) exits(strange []string) {
+	for _, message := range strange {
+		what := Exits
+		if len(r.behind) > 0 && unsettled.MatchString(message) {
+			what = Stuck
+		}
+		r.addf(what, "%s", message)
+	}
+}
+
+// unsettled is the end of a process that had to leave attempts to others.
+var unsettled = regexp.MustCompile(`(?s)^[a-z]+-?[0-9]*: asked to stop: it ended with 1:.*attempts could not be settled before the end\s*$`)
 
 // Broken counts the violations of both judges.
 func (r *Result) Broken() int { return len(r.Violations) + r.History.Violations }

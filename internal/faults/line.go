@@ -76,7 +76,7 @@ func (l *line) stop() Rounds {
 // judgeRounds looks for an order that explains each round.
 func (r *Result) judgeRounds(records []history.Record) {
 	const enough = 10 * time.Second
-	r.addAll(Drained, r.Rounds.cut)
+	r.addAll(r.in(poolLine, Drained), r.Rounds.cut)
 	for _, round := range r.Rounds.seen {
 		verdict, text := round.Check(lineShape, records, enough)
 		switch verdict {

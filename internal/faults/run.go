@@ -12,6 +12,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/parkinglot/parkinglot/api/client"
 	"github.com/parkinglot/parkinglot/internal/domain"
 	"github.com/parkinglot/parkinglot/internal/faults/clients"
@@ -78,11 +80,18 @@ func Run(ctx context.Context, o Options) (*Result, error) {
 	if err := load.stop(ctx); err != nil {
 		return nil, err
 	}
-	for _, p := range plan.Pools {
-		r.addAll(Drained, w.runDry(ctx, p, o.Patience))
+	left := make([][]string, len(plan.Pools))
+	for i, p := range plan.Pools {
+		left[i] = w.runDry(ctx, p, o.Patience)
+	}
+	if r.behind, err = w.behind(ctx); err != nil {
+		return nil, err
+	}
+	for i, p := range plan.Pools {
+		r.addAll(r.in(p.ID, Drained), left[i])
 	}
 	r.Turns = w.turns(ctx)
-	r.addAll(Exits, w.stop())
+	r.exits(w.stop())
 	w.log("all stopped; judging")
 	return r, r.judge(ctx, w, plan)
 }
@@ -227,4 +236,32 @@ func (w *world) runDry(ctx context.Context, p clients.Pool, patience time.Durati
 		time.Sleep(200 * time.Millisecond)
 	}
 	return []string{fmt.Sprintf("pool %s: nothing has ended for %s: %s", p.ID, patience, left)}
+}
+
+// behind finds the pools with a newest turn that has counted fewer events than there are. Every turn
+// that begins from there gives its events numbers that are taken, and is refused. It takes two
+// turns of the same number, one of which has recorded nothing: nothing that the key over turns lets happen.
+func (w *world) behind(ctx context.Context) (map[domain.PoolID]bool, error) {
+	found := map[domain.PoolID]bool{}
+	err := w.ask(ctx, func(ctx context.Context, conn *pgx.Conn) error {
+		if _, err := conn.Exec(ctx, "SET search_path = "+schema); err != nil {
+			return err
+		}
+		rows, err := conn.Query(ctx, `SELECT p.pool_id FROM pl_pools AS p
+			WHERE (SELECT max(e.seq) FROM pl_audit_events AS e WHERE e.source = p.pool_id) > (
+				SELECT min(t.event_seq) FROM pl_pool_turns AS t WHERE t.pool_id = p.pool_id
+				AND t.turn_no = (SELECT max(n.turn_no) FROM pl_pool_turns AS n WHERE n.pool_id = p.pool_id))`)
+		if err != nil {
+			return err
+		}
+		pools, err := pgx.CollectRows(rows, pgx.RowTo[domain.PoolID])
+		for _, pool := range pools {
+			found[pool] = true
+		}
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("look for pools that stand still: %w", err)
+	}
+	return found, nil
 }

@@ -178,3 +178,31 @@ func TestPostgresWorkOfTheDeadRunsAgain(t *testing.T) {
 	eventually(t, func() bool { return dying.run.abandonedCount() == 3 }, func() string { return "the dead still runs its tasks" })
 	wantBalance(t, st)
 }
+
+// A pool whose counters are behind its trail (a table that was restored alone, say) can decide nothing.
+// Who asks is told to ask again, not that the request is wrong, and it goes on once the rows are mended.
+func TestPostgresPoolBehindItsTrailBlamesNobody(t *testing.T) {
+	t.Parallel()
+	db := dbtest.Postgres(t)
+	st := connection(t, db)
+	create(t, st, newPool(domain.BackendPostgres))
+	opts := postgresOptions(connection(t, db))
+	opts.Patience = 500 * time.Millisecond
+	p := launch(t, opts, newRunner(nil))
+	require.NoError(t, answerOr(p.Submit(t.Context(), poolID, []plan.Submit{submit("before")})))
+	wantStatus(t, st, "before", domain.StatusCompleted)
+	_, err := db.Pool.Exec(t.Context(), `INSERT INTO pl_audit_events
+		SELECT (jsonb_populate_record(e, jsonb_build_object('seq', e.seq + n))).*
+		FROM pl_audit_events AS e CROSS JOIN generate_series(1, 10) AS n WHERE e.seq = (SELECT max(seq) FROM pl_audit_events)`)
+	require.NoError(t, err)
+
+	var refused *domain.Error
+	require.ErrorAs(t, answerOr(p.Submit(t.Context(), poolID, []plan.Submit{submit("during")})), &refused)
+	require.Equal(t, domain.CodeUnavailable, refused.Code, "%v", refused)
+
+	_, err = db.Pool.Exec(t.Context(), "DELETE FROM pl_audit_events WHERE seq > (SELECT max(event_seq) FROM pl_pool_turns)")
+	require.NoError(t, err)
+	require.NoError(t, answerOr(p.Submit(t.Context(), poolID, []plan.Submit{submit("during")})))
+	wantStatus(t, st, "during", domain.StatusCompleted)
+	wantBalance(t, st)
+}

@@ -29,8 +29,9 @@ var (
 	// ErrData: the database refused a value (SQLSTATE class 22 or 23, a SQLite
 	// constraint). Nothing was written; one request of the turn is the cause.
 	ErrData = errors.New("data refused by the backend")
-	// ErrGuard: a guarded write met a row that was not as the turn had read it,
-	// or a row that somebody else holds locked. Nothing was written; turn again.
+	// ErrGuard: a guarded write met a row that was not as the turn had read it, one that
+	// somebody else holds locked, or one whose number the turn had given out itself. Nothing
+	// was written; turn again.
 	ErrGuard = errors.New("row changed under the turn")
 	// ErrNotFound: no such row.
 	ErrNotFound = errors.New("not found")

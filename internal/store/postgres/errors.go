@@ -37,8 +37,7 @@ const (
 //
 // The CHECK on a pool's capacity is ErrData like every other: turning again would
 // ask for the same, so the request that is the cause must be found, or the pool
-// be reported ill. The turn's own number taken is ErrGuard: somebody else's turn
-// came between.
+// be reported ill. A key that is taken is another matter in a turn; see turn.failed.
 func classify(what string, err error) error {
 	if err == nil {
 		return nil
@@ -78,11 +77,6 @@ func kindOfCode(pg *pgconn.PgError) error {
 		return store.ErrUnavailable
 	case codeUndefinedTable, codeUndefinedColumn, codeUndefinedFunc, codeNoSchema:
 		return store.ErrSchema
-	case codeUnique:
-		if pg.ConstraintName == "pl_pool_turns_pkey" || pg.ConstraintName == riverKey {
-			return store.ErrGuard
-		}
-		return store.ErrData
 	}
 	switch pg.Code[:2] {
 	case "08", "53", "57", "58", "XX": // connection, resources, shutdown, system, internal

@@ -310,8 +310,14 @@ func (s *Store) abandon(ctx context.Context, conn *pgxpool.Conn, of string) (unk
 }
 
 // failed classifies err, and makes the pool careful when it met a locked row.
+//
+// A key that is taken is ErrGuard: what a turn writes under one it has numbered or looked up
+// itself. So no value of a request is the cause, but somebody else's turn that came between.
 func (t *turn) failed(what string, err error) error {
 	t.riverIDs.refused(err)
+	if hasCode(err, codeUnique) {
+		err = fmt.Errorf("%w: %w", store.ErrGuard, err)
+	}
 	if hasCode(err, codeLockNotAvailable, codeDeadlock) && !errors.Is(err, store.ErrUnavailable) {
 		t.Store.careful.set(t.spec.Pool)
 	}

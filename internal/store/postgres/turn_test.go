@@ -201,6 +201,30 @@ func TestAGuardThatDoesNotHoldWritesNothing(t *testing.T) {
 	require.EqualValues(t, 1, b.value(t, "SELECT max(turn_no) FROM pl_pool_turns"))
 }
 
+// A number that a turn gives out and that is taken says that what it read was old, not that a
+// request is at fault: the key over turns does not stand alone.
+func TestATakenNumberIsErrGuard(t *testing.T) {
+	t.Parallel()
+	b := setup(t, postgres.Options{})
+	b.turn(t, plan.Requests{Submits: tasks("a", 1)})
+	for name, behind := range map[string]func(*domain.Counters){
+		"turn":  func(c *domain.Counters) { c.TurnNo-- },
+		"event": func(c *domain.Counters) { c.EventSeq-- },
+		"job":   func(c *domain.Counters) { c.JobSeq-- },
+	} {
+		s := spec(plan.Requests{Submits: tasks("b", 1)})
+		s.Decide = func(snap plan.Snapshot, rq *plan.Requests) plan.Decisions {
+			behind(&snap.Counters)
+			return plan.Turn(snap, rq)
+		}
+		_, err := b.Turn(t.Context(), s)
+		require.ErrorIs(t, err, store.ErrGuard, name)
+		require.NotErrorIs(t, err, store.ErrData, name)
+	}
+	require.EqualValues(t, 1, b.value(t, "SELECT count(*) FROM pl_queue_jobs"))
+	b.agrees(t)
+}
+
 // What Postgres refuses as data is told apart from everything else, so that the
 // request that is the cause can be found.
 func TestPoisonIsErrData(t *testing.T) {

@@ -46,6 +46,9 @@ func (s *Store) Turn(ctx context.Context, spec store.TurnSpec) (plan.Decisions, 
 	// Writes are not cut off by the context: each is short, and SQLite could not
 	// be interrupted while the disk stands still anyway.
 	if err := s.writeDecisions(context.WithoutCancel(ctx), &pool, &d); err != nil {
+		if isTaken(err) {
+			err = fmt.Errorf("%w: %w", store.ErrGuard, err)
+		}
 		return d, s.rollback(ctx, classify(what, err))
 	}
 	return d, s.commit(ctx, what)

@@ -19,9 +19,6 @@ import (
 func (s *Store) writeDecisions(ctx context.Context, was *domain.Pool, d *plan.Decisions) error {
 	// The counters first: their CHECK is what keeps the pool within its units.
 	if err := s.w.InsertTurn(ctx, insertTurn(was.PoolID, &d.Counters)); err != nil {
-		if isPrimaryKey(err) {
-			return fmt.Errorf("%w: turn %d is there already: %w", store.ErrGuard, d.Counters.TurnNo, err)
-		}
 		return fmt.Errorf("counters: %w", err)
 	}
 	pool := was
@@ -131,7 +128,16 @@ func (s *Store) writeTasks(ctx context.Context, pool domain.PoolID, d *plan.Deci
 	return nil
 }
 
-func isPrimaryKey(err error) bool {
+// isTaken reports whether a key was taken that the turn has numbered or looked up itself: no value of
+// a request is the cause.
+func isTaken(err error) bool {
 	var e *sqlite.Error
-	return errors.As(err, &e) && e.Code() == sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY
+	if !errors.As(err, &e) {
+		return false
+	}
+	switch e.Code() {
+	case sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY, sqlite3.SQLITE_CONSTRAINT_UNIQUE, sqlite3.SQLITE_CONSTRAINT_ROWID:
+		return true
+	}
+	return false
 }

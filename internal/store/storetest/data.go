@@ -133,7 +133,8 @@ func testDataTwice(t *testing.T, b *bundle) {
 		"event in turn": func(d *plan.Decisions) { d.Events[1].Seq = d.Events[0].Seq },
 	} {
 		_, err := b.decide(t.Context(), "p", plan.Requests{Submits: []plan.Submit{task("b")}}, tamper(wrong))
-		require.ErrorIs(t, err, store.ErrData, name)
+		require.ErrorIs(t, err, store.ErrGuard, name)
+		require.NotErrorIs(t, err, store.ErrData, name)
 		require.Equal(t, before, b.state(t, "p"), name)
 	}
 }

@@ -224,7 +224,7 @@ func testMailboxOnce(t *testing.T, b *bundle) {
 		_, err := b.decide(t.Context(), "p", plan.Requests{Submits: []plan.Submit{task("c")}}, tamper(func(d *plan.Decisions) {
 			d.Messages = []domain.Message{second}
 		}))
-		require.ErrorIs(t, err, store.ErrData, name)
+		require.ErrorIs(t, err, store.ErrGuard, name)
 		require.Equal(t, before, b.state(t, "p"), name)
 	}
 }

@@ -154,11 +154,11 @@ func (p *modelPool) apply(d *plan.Decisions) error {
 	for i := range d.Inserted {
 		t := d.Inserted[i]
 		if last := c.JobSeq - int64(len(d.Inserted)-i); int64(t.JobID) != last+1 || len(p.jobs) > 0 && t.JobID <= p.jobs[len(p.jobs)-1].JobID {
-			return fmt.Errorf("%w: job %d after %d", store.ErrData, t.JobID, last)
+			return fmt.Errorf("%w: job %d after %d", store.ErrGuard, t.JobID, last)
 		}
 		for j := range p.jobs {
 			if p.jobs[j].TaskID == t.TaskID && p.jobs[j].Submission == t.Submission {
-				return fmt.Errorf("%w: task %s, submission %d, is there already", store.ErrData, t.TaskID, t.Submission)
+				return fmt.Errorf("%w: task %s, submission %d, is there already", store.ErrGuard, t.TaskID, t.Submission)
 			}
 		}
 		if err := checkTask(&t); err != nil {
@@ -229,7 +229,10 @@ func (m *Model) post(p *modelPool, d *plan.Decisions) error {
 	for i := range d.Events {
 		e := &d.Events[i]
 		there := slices.ContainsFunc(m.events[e.Source], func(o domain.Event) bool { return o.Seq == e.Seq })
-		if numbers[e.ID()] || there || !storable(string(e.TaskID), string(e.Tenant), e.Reason.Message, e.Actor, string(e.Detail)) {
+		if numbers[e.ID()] || there {
+			return fmt.Errorf("%w: event %s is there already", store.ErrGuard, e.ID())
+		}
+		if !storable(string(e.TaskID), string(e.Tenant), e.Reason.Message, e.Actor, string(e.Detail)) {
 			return fmt.Errorf("%w: event %s", store.ErrData, e.ID())
 		}
 		numbers[e.ID()] = true
@@ -237,7 +240,10 @@ func (m *Model) post(p *modelPool, d *plan.Decisions) error {
 	for i := range d.Messages {
 		msg := &d.Messages[i]
 		there := slices.ContainsFunc(m.messages[msg.Source], func(o domain.Message) bool { return o.Seq == msg.Seq || outcome(o) == outcome(*msg) })
-		if there || !storable(msg.Reason.Message, string(msg.Payload)) {
+		if there {
+			return fmt.Errorf("%w: message %s is there already", store.ErrGuard, msg.ID())
+		}
+		if !storable(msg.Reason.Message, string(msg.Payload)) {
 			return fmt.Errorf("%w: message %s", store.ErrData, msg.ID())
 		}
 	}
