@@ -107,7 +107,9 @@ SELECT set_config('statement_timeout', @statement::text, true);
 SELECT pg_try_advisory_xact_lock(@key::bigint);
 
 -- name: LockPool :exec
-SELECT pg_advisory_xact_lock(@key::bigint);
+-- Waits for the lock, in a statement of its own: one that also read would see the state from before
+-- the wait. What is set then holds for the locks of rows.
+SELECT set_config('lock_timeout', @then_wait::text, true) FROM (SELECT pg_advisory_xact_lock(@key::bigint) OFFSET 0) AS l;
 
 -- name: TurnState :one
 -- The pool, its newest turn, and what the statements after this one go by: the clock

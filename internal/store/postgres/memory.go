@@ -36,15 +36,15 @@ type recollection struct {
 	trust int
 	// solo is how many turns have to be taken before one goes with a convoy again.
 	solo int
-	// crowd is for how many turns more others are expected to have the pool's lock.
-	crowd int
+	// crowd says that others are expected to have the pool's lock: as long as turns of this
+	// process alone have not shown otherwise.
+	crowd bool
 }
 
 // Bounds of a recollection.
 const (
 	mostRemembered = 100_000 // tasks and tenants of all pools; what a pool has above that is forgotten
 	distrust       = -8      // after another process's turn: those come in numbers
-	crowdTurns     = 8       // after one that had to wait for the lock
 	soloTurns      = 8       // of a pool that a convoy was turned back for
 )
 
@@ -78,7 +78,7 @@ func (m *memory) keep(pool domain.PoolID, r *recollection) {
 func (r *recollection) trusted() bool { return r != nil && r.trust >= 0 }
 
 // crowded reports whether others are expected to have the pool's lock.
-func (r *recollection) crowded() bool { return r != nil && r.crowd > 0 }
+func (r *recollection) crowded() bool { return r != nil && r.crowd }
 
 // holds reports whether it is of the pool's newest turn.
 func (r *recollection) holds(c *domain.Counters) bool {
@@ -95,9 +95,7 @@ func (r *recollection) next(t *turn) *recollection {
 	default:
 		r = r.othersTurn()
 	}
-	if r.crowd = max(r.crowd-1, 0); t.waited {
-		r.crowd = crowdTurns
-	}
+	r.crowd = t.waited || r.crowd && r.trust < 0
 	for i := range t.rq.Settles { // ends, or is not as it was thought to be
 		delete(r.running, t.rq.Settles[i].Ref.JobID)
 	}

@@ -27,6 +27,8 @@ type reads struct {
 	// run here, which the guard of the write watches.
 	recalled *recollection
 	trusting bool
+	// emptyQueue leaves out candidates and timers: nothing was queued after the last turn known.
+	emptyQueue bool
 	known    []int64 // of jobIDs, those that are recalled
 
 	found      dbsqlc.TurnStateRow
@@ -81,6 +83,7 @@ func (t *turn) newReads(recalled *recollection) *reads {
 	r.jobIDs = slices.Compact(r.jobIDs)
 	if !t.careful {
 		r.recalled, r.trusting = recalled, recalled.trusted()
+		r.emptyQueue = r.trusting && recalled.queued() == 0
 	}
 	for tenant := range tenants {
 		r.tenants = append(r.tenants, string(tenant))
@@ -117,7 +120,7 @@ func (t *turn) foresee(recalled *recollection) *reads {
 		return nil
 	}
 	r := &reads{
-		pool: t.spec.Pool, recalled: recalled,
+		pool: t.spec.Pool, recalled: recalled, emptyQueue: recalled.queued() == 0,
 		state: dbsqlc.TurnStateParams{PoolID: string(t.spec.Pool), Now: t.clock(), CandidateLimit: plan.CandidateLimit},
 	}
 	for tenant := range recalled.tenants {
@@ -132,7 +135,7 @@ func (t *turn) foresee(recalled *recollection) *reads {
 // suffice reports whether the foreseen reads are all that the requests need, once the database has
 // agreed that the submissions are new; see ExpressGuard.
 func (r *reads) suffice(rq *plan.Requests) bool {
-	if rq.Len() != len(rq.Submits)+len(rq.Settles) {
+	if rq.Len() != len(rq.Submits)+len(rq.Settles) || r.emptyQueue && r.found.PlPoolTurn.Queued+r.found.PlPoolTurn.Waiting > 0 {
 		return false
 	}
 	for i := range rq.Settles {
@@ -155,7 +158,7 @@ func (r *reads) suffice(rq *plan.Requests) bool {
 func (r *reads) forget() {
 	r.jobIDs = append(r.jobIDs, r.known...)
 	slices.Sort(r.jobIDs)
-	r.recalled, r.trusting, r.known = nil, false, nil
+	r.recalled, r.trusting, r.emptyQueue, r.known = nil, false, false, nil
 }
 
 // queue asks for everything, each in a statement and with a snapshot of its own,
@@ -183,7 +186,7 @@ func (r *reads) queue(ctx context.Context, p pipe) (err error) {
 			return err
 		}
 	}
-	if r.trusting && r.recalled.queued() == 0 {
+	if r.emptyQueue {
 		return nil // no candidates and no timers
 	}
 	if r.careful {

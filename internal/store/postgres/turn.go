@@ -206,20 +206,15 @@ func (t *turn) read(ctx context.Context) (*reads, error) {
 // nothing. What the requests that come meanwhile are likely to need is read with it.
 func (t *turn) readCrowded(ctx context.Context, recalled *recollection) (*reads, error) {
 	foreseen := t.foresee(recalled)
-	var locked bool
-	err := pipelined(ctx, t.conn, func(p pipe) (err error) {
-		if err = t.begin(ctx, p, poolLockTimeout); err != nil {
+	err := pipelined(ctx, t.conn, func(p pipe) error {
+		if err := t.begin(ctx, p, poolLockTimeout); err != nil {
 			return err
 		}
-		if locked, err = p.TryLockPool(ctx, t.key); err != nil {
-			return err
-		}
-		if err = t.await(ctx, p); err != nil || foreseen == nil {
+		if err := t.await(ctx, p); err != nil || foreseen == nil {
 			return err
 		}
 		return foreseen.queue(ctx, p)
 	})
-	t.waited = !locked
 	if err != nil {
 		return nil, lockFailed(err)
 	}
@@ -233,13 +228,9 @@ func (t *turn) readCrowded(ctx context.Context, recalled *recollection) (*reads,
 	return foreseen, nil
 }
 
-// await waits for the pool's lock in a statement of its own: one that also read would see the
-// state from before the wait.
+// await waits for the pool's lock.
 func (t *turn) await(ctx context.Context, p pipe) error {
-	if err := p.LockPool(ctx, t.key); err != nil {
-		return err
-	}
-	return p.LockWait(ctx, milliseconds(rowLockTimeout))
+	return p.LockPool(ctx, dbsqlc.LockPoolParams{Key: t.key, ThenWait: milliseconds(rowLockTimeout)})
 }
 
 func lockFailed(err error) error {
@@ -341,7 +332,7 @@ func (s *Store) TurnCommitted(ctx context.Context, pool domain.PoolID, turnNo in
 		if err = q.LockWait(ctx, milliseconds(poolLockTimeout)); err != nil {
 			return err
 		}
-		if err = q.LockPool(ctx, s.poolLock(pool)); err != nil {
+		if err = q.LockPool(ctx, dbsqlc.LockPoolParams{Key: s.poolLock(pool), ThenWait: milliseconds(rowLockTimeout)}); err != nil {
 			return unavailable(err)
 		}
 		committed, err = q.TurnCommitted(ctx, dbsqlc.TurnCommittedParams{PoolID: string(pool), TurnNo: turnNo, TurnID: turnID})

@@ -350,11 +350,18 @@ func (q *Queries) LastTurn(ctx context.Context, poolID string) (PlPoolTurn, erro
 }
 
 const lockPool = `-- name: LockPool :exec
-SELECT pg_advisory_xact_lock($1::bigint)
+SELECT set_config('lock_timeout', $1::text, true) FROM (SELECT pg_advisory_xact_lock($2::bigint) OFFSET 0) AS l
 `
 
-func (q *Queries) LockPool(ctx context.Context, key int64) error {
-	_, err := q.db.Exec(ctx, lockPool, key)
+type LockPoolParams struct {
+	ThenWait string
+	Key      int64
+}
+
+// Waits for the lock, in a statement of its own: one that also read would see the state from before
+// the wait. What is set then holds for the locks of rows.
+func (q *Queries) LockPool(ctx context.Context, arg LockPoolParams) error {
+	_, err := q.db.Exec(ctx, lockPool, arg.ThenWait, arg.Key)
 	return err
 }
 
