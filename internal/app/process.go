@@ -89,7 +89,7 @@ func newProcess(ctx context.Context, cfg *config.Config, role string, b *backend
 	if len(workerPools) > 0 {
 		p.river, err = riverrt.NewWorker(riverrt.WorkerOptions{
 			DB: b.postgres.side, Schema: cfg.Database.Schema, ID: worker.ID, Pools: workerPools,
-			Runner: p.runner, Attempts: b.postgres.store.Attempts, PollOnly: b.postgres.pollOnly, Log: log,
+			Runner: p.runner, Attempts: b.postgres.store.Attempts, Carrier: b.postgres.carrier, PollOnly: b.postgres.pollOnly, Log: log,
 		})
 		if err != nil {
 			return nil, fmt.Errorf("worker pools: %w", err)

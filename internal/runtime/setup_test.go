@@ -33,9 +33,11 @@ const (
 
 // site is a backend with one pool on it, and how a process runs its tasks.
 type site struct {
-	st     store.Store
-	db     dbtest.DB // on Postgres
-	launch func(t testing.TB, p *process)
+	st store.Store
+	db dbtest.DB // on Postgres
+	// carrier tells the first worker process that is started here; nil: it has one.
+	carrier *riverrt.Carrier
+	launch  func(t testing.TB, p *process)
 }
 
 // process is a scheduler and a runtime in this process.
@@ -118,14 +120,13 @@ func onPostgres(runtime domain.Runtime, launch func(testing.TB, *process)) func(
 		t.Helper()
 		db := dbtest.Postgres(t)
 		log := slog.New(slog.DiscardHandler)
-		st, err := postgres.Open(t.Context(), postgres.Options{
-			URL: db.URL, Schema: db.Schema, Carrier: riverrt.NewCarrier(db.Schema, db.Pool, log), Log: log,
-		})
+		carrier := riverrt.NewCarrier(db.Schema, db.Pool, log)
+		st, err := postgres.Open(t.Context(), postgres.Options{URL: db.URL, Schema: db.Schema, Carrier: carrier, Log: log})
 		require.NoError(t, err)
 		t.Cleanup(func() { require.NoError(t, st.Close()) })
 		_, err = st.CreatePool(t.Context(), newPool(domain.BackendPostgres, runtime, change), time.Now().UTC())
 		require.NoError(t, err)
-		return &site{st: st, db: db, launch: launch}
+		return &site{st: st, db: db, carrier: carrier, launch: launch}
 	}
 }
 
@@ -134,8 +135,10 @@ func launchWorker(t testing.TB, p *process) {
 	worker, err := riverrt.NewWorker(riverrt.WorkerOptions{
 		DB: p.site.db.Pool, Schema: p.site.db.Schema, ID: p.worker.ID,
 		Pools: map[domain.PoolID]int{poolID: 20}, Runner: p.runner, Attempts: p.site.st.Attempts, Log: p.opts.Log,
+		Carrier: p.site.carrier,
 	})
 	require.NoError(t, err)
+	p.site.carrier = nil
 	p.opts.Holders = []scheduler.Holder{p.runner}
 	p.begin = worker.Start
 	p.drain = worker.Drain

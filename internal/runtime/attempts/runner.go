@@ -60,6 +60,11 @@ type Runner struct {
 	held     map[domain.Ref]*Attempt
 	draining bool          // what begins from now on is handed back unrun
 	emptied  chan struct{} // closed and replaced whenever held becomes empty
+
+	handed      map[domain.Ref]handed // started by this process, begun nowhere yet
+	handedBytes int
+	expiring    bool   // expire will be called
+	doubts      uint64 // counts what has made all that was handed over worthless
 }
 
 // New returns a Runner.
@@ -78,6 +83,7 @@ func New(opts Options) *Runner {
 		drains:  make(chan struct{}),
 		held:    make(map[domain.Ref]*Attempt),
 		emptied: make(chan struct{}),
+		handed:  make(map[domain.Ref]handed),
 	}
 }
 
@@ -91,7 +97,7 @@ func (r *Runner) Begin(ref domain.Ref) (*Attempt, bool) {
 		return nil, false
 	}
 	ctx, cancel := context.WithCancelCause(r.base)
-	a := &Attempt{runner: r, ref: ref, ctx: ctx, cancel: cancel}
+	a := &Attempt{runner: r, ref: ref, ctx: ctx, cancel: cancel, handed: r.take(ref)}
 	r.held[ref] = a
 	if r.draining {
 		cancel(workers.ErrHandBack)
@@ -120,6 +126,7 @@ func (r *Runner) Abandon(refs []domain.Ref) { r.cancel(refs, workers.ErrLost) }
 func (r *Runner) cancel(refs []domain.Ref, cause error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.distrust()
 	for _, ref := range refs {
 		if a, here := r.held[ref]; here {
 			a.cancel(cause)

@@ -144,13 +144,12 @@ func (r riverCarrier) Jobs(_ domain.PoolID, tasks []domain.Task) (postgres.River
 	for range tasks[r.missing:] {
 		jobs.Args, jobs.Priorities = append(jobs.Args, "{}"), append(jobs.Priorities, 1)
 	}
-	return jobs, r.err
-}
-
-func (r riverCarrier) JobsCommitted(domain.PoolID) {
-	if r.committed != nil {
-		r.committed.Add(1)
+	jobs.Committed = func([]domain.Task) {
+		if r.committed != nil {
+			r.committed.Add(1)
+		}
 	}
+	return jobs, r.err
 }
 
 func TestWorkerPoolsCarryRiverJobs(t *testing.T) {

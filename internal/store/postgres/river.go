@@ -13,17 +13,21 @@ import (
 	"github.com/parkinglot/parkinglot/internal/store/postgres/dbsqlc"
 )
 
-// Carrier says what River jobs carry started tasks to workers, and announces them. Its
-// methods must not block, and are called from several turns at once.
+// Carrier says what River jobs carry started tasks to workers. It must not block, and is
+// called from several turns at once.
 type Carrier interface {
-	// Jobs returns the River jobs of tasks of one pool, in the order of the tasks.
+	// Jobs returns the River jobs of tasks of one pool, in the order of the tasks, before
+	// anything is written.
 	Jobs(pool domain.PoolID, tasks []domain.Task) (RiverJobs, error)
-	// JobsCommitted is called after every turn that has inserted jobs.
-	JobsCommitted(pool domain.PoolID)
 }
 
 // RiverJobs are River jobs of one queue, available at once, without tags and metadata.
 type RiverJobs struct {
+	// Committed is called when the jobs are durable, with the tasks they carry as they were
+	// written, those inserted by the same turn with their payload. It must not block. It is
+	// not called of a turn that was rolled back, or of which that is not known.
+	Committed func(started []domain.Task)
+
 	Kind        string
 	Queue       string
 	MaxAttempts int16
@@ -83,9 +87,15 @@ func (r *riverIDs) cut(n int) []int64 {
 	return ids
 }
 
+// carried are the River jobs of a turn.
+type carried struct {
+	rows      dbsqlc.InsertRiverJobsParams
+	committed func(started []domain.Task)
+}
+
 // carry gives what a worker pool starts the ids of its River jobs, and returns the jobs
 // to insert with the turn's writes; nil: none.
-func (t *turn) carry(ctx context.Context, pool *domain.Pool, d *plan.Decisions) (*dbsqlc.InsertRiverJobsParams, error) {
+func (t *turn) carry(ctx context.Context, pool *domain.Pool, d *plan.Decisions) (*carried, error) {
 	if pool.Runtime != domain.RuntimeWorker || len(d.Started) == 0 {
 		return nil, nil //nolint:nilnil // nothing is carried
 	}
@@ -106,8 +116,11 @@ func (t *turn) carry(ctx context.Context, pool *domain.Pool, d *plan.Decisions) 
 		return nil, err
 	}
 	noteJobs(d, ids)
-	return &dbsqlc.InsertRiverJobsParams{
-		Kind: jobs.Kind, MaxAttempts: jobs.MaxAttempts, Queue: jobs.Queue, Ids: ids, Args: jobs.Args, Priorities: jobs.Priorities,
+	return &carried{
+		rows: dbsqlc.InsertRiverJobsParams{
+			Kind: jobs.Kind, MaxAttempts: jobs.MaxAttempts, Queue: jobs.Queue, Ids: ids, Args: jobs.Args, Priorities: jobs.Priorities,
+		},
+		committed: jobs.Committed,
 	}, nil
 }
 

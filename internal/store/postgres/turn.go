@@ -94,7 +94,7 @@ func (s *Store) Turn(ctx context.Context, spec store.TurnSpec) (plan.Decisions, 
 	}
 	s.memory.keep(spec.Pool, t.recalled.next(&snap, &d))
 	if jobs != nil {
-		t.opts.Carrier.JobsCommitted(pool.PoolID)
+		jobs.committed(d.Started)
 	}
 	return d, nil
 }

@@ -15,7 +15,7 @@ import (
 // write sends all decisions and the COMMIT in one round trip, in the lock order
 // pool, tenant, task. A guard that raises keeps the COMMIT behind it from being
 // executed.
-func (t *turn) write(ctx context.Context, pool *domain.Pool, d *plan.Decisions, heads [domain.PriorityClasses]int64, jobs *dbsqlc.InsertRiverJobsParams) error {
+func (t *turn) write(ctx context.Context, pool *domain.Pool, d *plan.Decisions, heads [domain.PriorityClasses]int64, jobs *carried) error {
 	w, err := prepareWrites(pool, d)
 	if err != nil {
 		return err
@@ -54,7 +54,7 @@ type writes struct {
 	inserted *dbsqlc.InsertJobsParams
 	changed  *dbsqlc.UpdateJobsParams
 	live     *live
-	carried  *dbsqlc.InsertRiverJobsParams
+	carried  *carried
 	arrived  []int64 // River jobs of attempts that ended, however
 	events   *eventWrites
 	messages *dbsqlc.InsertMessagesParams
@@ -140,7 +140,7 @@ func (w *writes) changeTasks(ctx context.Context, p pipe) error {
 		return err
 	}
 	if w.carried != nil {
-		if err := p.InsertRiverJobs(ctx, *w.carried); err != nil {
+		if err := p.InsertRiverJobs(ctx, w.carried.rows); err != nil {
 			return err
 		}
 	}
