@@ -105,7 +105,7 @@ func newProcess(ctx context.Context, cfg *config.Config, role string, b *backend
 
 func (p *process) newRunner(registry *workers.Registry) error {
 	opts := attempts.Options{
-		Registry: registry, MaxResult: int(p.cfg.Limits.MaxResultBytes), Log: p.log, Metrics: p.metrics,
+		Registry: registry, WorkerTTL: p.cfg.Limits.WorkerTTL(), MaxResult: int(p.cfg.Limits.MaxResultBytes), Log: p.log, Metrics: p.metrics,
 		Settle: func(ctx context.Context, settle plan.Settle) (plan.Answer, error) {
 			return p.scheduler.Settle(ctx, settle)
 		},

@@ -1,6 +1,7 @@
 package attempts
 
 import (
+	"cmp"
 	"time"
 
 	"github.com/parkinglot/parkinglot/internal/domain"
@@ -8,10 +9,7 @@ import (
 
 // Bounds of what is handed over and not yet begun. What does not fit is read instead.
 const (
-	// handoverAge is how long a task is as good as the row it was written to. It is a
-	// fraction of the time in which a process that stands still is taken for dead, and far
-	// more than River needs to fetch a job.
-	handoverAge   = 250 * time.Millisecond
+	handoverAge   = 250 * time.Millisecond // far more than River needs to fetch a job
 	handoverTasks = 4096
 	handoverBytes = 16 << 20 // of payloads
 )
@@ -31,8 +29,8 @@ const (
 //     that never arrives costs what it costs of a running attempt.
 //   - An attempt whose River job could be fetched was live then, because the turn that ends
 //     one deletes its job. Who begins it is its holder, and so nobody else ends it but for the
-//     death of this process: that takes longer than handoverAge, by a clock that goes on
-//     while the process stands still.
+//     death of this process: by a clock that goes on while the process stands still, what is
+//     handed over is worthless before others can take the process for dead.
 //   - From Begin on nothing differs from an attempt that was read at that moment.
 type Handover struct {
 	runner *Runner
@@ -45,6 +43,17 @@ type handed struct {
 	task domain.Task
 	at   time.Time
 }
+
+// ageLimit returns how long a task is as good as the row it was written to. A process that
+// may start tasks has sent a heartbeat within TTL − margin, and others wait for TTL + margin:
+// twice the margin, of a sixth of the TTL, is more than this.
+func ageLimit(ttl time.Duration) time.Duration {
+	const part = 4
+	return min(handoverAge, cmp.Or(ttl, defaultTTL)/part)
+}
+
+// defaultTTL is scheduler's.
+const defaultTTL = 6 * time.Second
 
 // Prepare returns a Handover for what a turn is about to start. It must be called before
 // the turn commits.
@@ -70,7 +79,7 @@ func (h Handover) Give(tasks []domain.Task) {
 	}
 	if len(r.handed) > 0 && !r.expiring {
 		r.expiring = true
-		time.AfterFunc(handoverAge, r.expire)
+		time.AfterFunc(r.ageLimit, r.expire)
 	}
 }
 
@@ -97,7 +106,7 @@ func (r *Runner) take(ref domain.Ref) *domain.Task {
 		return nil
 	}
 	r.drop(ref, &h)
-	if time.Since(h.at) >= handoverAge {
+	if time.Since(h.at) >= r.ageLimit {
 		return nil
 	}
 	return &h.task
@@ -113,11 +122,11 @@ func (r *Runner) expire() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for ref, h := range r.handed {
-		if time.Since(h.at) >= handoverAge {
+		if time.Since(h.at) >= r.ageLimit {
 			r.drop(ref, &h)
 		}
 	}
 	if r.expiring = len(r.handed) > 0; r.expiring {
-		time.AfterFunc(handoverAge, r.expire)
+		time.AfterFunc(r.ageLimit, r.expire)
 	}
 }

@@ -135,6 +135,27 @@ func TestHandoversGrowOld(t *testing.T) {
 	})
 }
 
+// With heartbeats so quick that others give a process up sooner, what is handed over grows
+// old sooner.
+func TestHandoversGrowOldBeforeTheirProcessCountsAsDead(t *testing.T) {
+	t.Parallel()
+
+	for _, ttl := range []time.Duration{150 * time.Millisecond, 600 * time.Millisecond, 6 * time.Second, time.Hour} {
+		require.Less(t, ageLimit(ttl), 2*ttl/6-ttl/6/8, "from TTL − margin, which is looked at eight times a margin, to TTL + margin")
+	}
+	require.Equal(t, handoverAge, ageLimit(0))
+
+	synctest.Test(t, func(t *testing.T) {
+		const ttl = 400 * time.Millisecond
+		r := New(Options{WorkerTTL: ttl})
+		defer r.Close()
+		task := startedTask(1, "a")
+		r.Prepare().Give([]domain.Task{task})
+		time.Sleep(ttl / 4)
+		require.False(t, begun(t, r, &task))
+	})
+}
+
 func TestHandoversAreBounded(t *testing.T) {
 	t.Parallel()
 

@@ -25,7 +25,9 @@ type Options struct {
 	// (scheduler.Scheduler.Settle).
 	Settle func(ctx context.Context, settle plan.Settle) (plan.Answer, error)
 	// Recorder gets the executors' own record of when they really ran; nil: none.
-	Recorder  Recorder
+	Recorder Recorder
+	// WorkerTTL is scheduler.Options.WorkerTTL, after which others take this process for dead.
+	WorkerTTL time.Duration // 0: 6 s
 	Metrics   Metrics       // nil: none
 	MaxResult int           // bytes; 0: workers.DefaultMaxResult
 	StopGrace time.Duration // 0: workers.DefaultStopGrace
@@ -63,6 +65,7 @@ type Runner struct {
 
 	handed      map[domain.Ref]handed // started by this process, begun nowhere yet
 	handedBytes int
+	ageLimit    time.Duration
 	expiring    bool   // expire will be called
 	doubts      uint64 // counts what has made all that was handed over worthless
 }
@@ -77,13 +80,14 @@ func New(opts Options) *Runner {
 	}
 	base, end := context.WithCancelCause(context.Background())
 	return &Runner{
-		opts:    opts,
-		base:    base,
-		end:     end,
-		drains:  make(chan struct{}),
-		held:    make(map[domain.Ref]*Attempt),
-		emptied: make(chan struct{}),
-		handed:  make(map[domain.Ref]handed),
+		opts:     opts,
+		base:     base,
+		end:      end,
+		drains:   make(chan struct{}),
+		held:     make(map[domain.Ref]*Attempt),
+		emptied:  make(chan struct{}),
+		handed:   make(map[domain.Ref]handed),
+		ageLimit: ageLimit(opts.WorkerTTL),
 	}
 }
 
