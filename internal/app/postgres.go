@@ -27,7 +27,9 @@ const (
 // postgresBackend is the store and what stands beside it.
 type postgresBackend struct {
 	store *postgres.Store
-	side  *pgxpool.Pool // of River's worker, past the pooler if there is a way
+	// carrier tells the River worker of this process what its turns start.
+	carrier *riverrt.Carrier
+	side    *pgxpool.Pool // of River's worker, past the pooler if there is a way
 	// pollOnly: side has no sessions, so River cannot listen.
 	pollOnly bool
 }
@@ -52,9 +54,10 @@ func openPostgres(ctx context.Context, database config.Database, mayMigrate bool
 	if b.side, err = connect(ctx, database, narrow); err != nil {
 		return nil, err
 	}
+	b.carrier = riverrt.NewCarrier(database.Schema, b.side, log)
 	b.store, err = postgres.Open(ctx, postgres.Options{
 		URL: database.URL, Pooled: database.Pooled(), DirectURL: database.DirectURL,
-		Schema: database.Schema, Carrier: riverrt.NewCarrier(database.Schema, b.side, log), MaxConns: int32(database.MaxConns), Log: log,
+		Schema: database.Schema, Carrier: b.carrier, MaxConns: int32(database.MaxConns), Log: log,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("postgres: %w", err)

@@ -89,7 +89,7 @@ func newProcess(ctx context.Context, cfg *config.Config, role string, b *backend
 	if len(workerPools) > 0 {
 		p.river, err = riverrt.NewWorker(riverrt.WorkerOptions{
 			DB: b.postgres.side, Schema: cfg.Database.Schema, ID: worker.ID, Pools: workerPools,
-			Runner: p.runner, Attempts: b.postgres.store.Attempts, PollOnly: b.postgres.pollOnly, Log: log,
+			Runner: p.runner, Attempts: b.postgres.store.Attempts, Carrier: b.postgres.carrier, PollOnly: b.postgres.pollOnly, Log: log,
 		})
 		if err != nil {
 			return nil, fmt.Errorf("worker pools: %w", err)
@@ -105,7 +105,7 @@ func newProcess(ctx context.Context, cfg *config.Config, role string, b *backend
 
 func (p *process) newRunner(registry *workers.Registry) error {
 	opts := attempts.Options{
-		Registry: registry, MaxResult: int(p.cfg.Limits.MaxResultBytes), Log: p.log, Metrics: p.metrics,
+		Registry: registry, WorkerTTL: p.cfg.Limits.WorkerTTL(), MaxResult: int(p.cfg.Limits.MaxResultBytes), Log: p.log, Metrics: p.metrics,
 		Settle: func(ctx context.Context, settle plan.Settle) (plan.Answer, error) {
 			return p.scheduler.Settle(ctx, settle)
 		},

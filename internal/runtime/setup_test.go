@@ -33,9 +33,11 @@ const (
 
 // site is a backend with one pool on it, and how a process runs its tasks.
 type site struct {
-	st     store.Store
-	db     dbtest.DB // on Postgres
-	launch func(t testing.TB, p *process)
+	st store.Store
+	db dbtest.DB // on Postgres
+	// carrier tells the first worker process that is started here; nil: it has one.
+	carrier *riverrt.Carrier
+	launch  func(t testing.TB, p *process)
 }
 
 // process is a scheduler and a runtime in this process.
@@ -116,26 +118,40 @@ func onMemory(t testing.TB, change ...func(*domain.Pool)) *site {
 func onPostgres(runtime domain.Runtime, launch func(testing.TB, *process)) func(testing.TB, ...func(*domain.Pool)) *site {
 	return func(t testing.TB, change ...func(*domain.Pool)) *site {
 		t.Helper()
-		db := dbtest.Postgres(t)
-		log := slog.New(slog.DiscardHandler)
-		st, err := postgres.Open(t.Context(), postgres.Options{
-			URL: db.URL, Schema: db.Schema, Carrier: riverrt.NewCarrier(db.Schema, db.Pool, log), Log: log,
-		})
+		s := (&site{db: dbtest.Postgres(t)}).another(t, launch)
+		_, err := s.st.CreatePool(t.Context(), newPool(domain.BackendPostgres, runtime, change), time.Now().UTC())
 		require.NoError(t, err)
-		t.Cleanup(func() { require.NoError(t, st.Close()) })
-		_, err = st.CreatePool(t.Context(), newPool(domain.BackendPostgres, runtime, change), time.Now().UTC())
-		require.NoError(t, err)
-		return &site{st: st, db: db, launch: launch}
+		return s
 	}
+}
+
+// another returns the same database with a store of its own, as another process has it.
+func (s *site) another(t testing.TB, launch func(testing.TB, *process)) *site {
+	t.Helper()
+	log := slog.New(slog.DiscardHandler)
+	carrier := riverrt.NewCarrier(s.db.Schema, s.db.Pool, log)
+	st, err := postgres.Open(t.Context(), postgres.Options{URL: s.db.URL, Schema: s.db.Schema, Carrier: carrier, Log: log})
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, st.Close()) })
+	return &site{st: st, db: s.db, carrier: carrier, launch: launch}
 }
 
 func launchWorker(t testing.TB, p *process) {
 	t.Helper()
-	worker, err := riverrt.NewWorker(riverrt.WorkerOptions{
+	launchWorkerThat(t, p, func(*riverrt.WorkerOptions) {})
+}
+
+func launchWorkerThat(t testing.TB, p *process, change func(*riverrt.WorkerOptions)) {
+	t.Helper()
+	opts := riverrt.WorkerOptions{
 		DB: p.site.db.Pool, Schema: p.site.db.Schema, ID: p.worker.ID,
 		Pools: map[domain.PoolID]int{poolID: 20}, Runner: p.runner, Attempts: p.site.st.Attempts, Log: p.opts.Log,
-	})
+		Carrier: p.site.carrier,
+	}
+	change(&opts)
+	worker, err := riverrt.NewWorker(opts)
 	require.NoError(t, err)
+	p.site.carrier = nil
 	p.opts.Holders = []scheduler.Holder{p.runner}
 	p.begin = worker.Start
 	p.drain = worker.Drain

@@ -2,6 +2,8 @@ package runtime_test
 
 import (
 	"context"
+	"strconv"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -9,7 +11,9 @@ import (
 
 	"github.com/parkinglot/parkinglot/internal/domain"
 	"github.com/parkinglot/parkinglot/internal/plan"
+	"github.com/parkinglot/parkinglot/internal/runtime/attempts"
 	"github.com/parkinglot/parkinglot/internal/runtime/riverrt"
+	"github.com/parkinglot/parkinglot/internal/scheduler"
 	"github.com/parkinglot/parkinglot/internal/store"
 	"github.com/parkinglot/parkinglot/workers"
 )
@@ -250,4 +254,95 @@ func TestWorkerOptionsAreChecked(t *testing.T) {
 			require.ErrorContains(t, err, c.want)
 		})
 	}
+}
+
+// What this process has just started is woken and handed over: nothing is read, and nothing
+// is waited for that comes through the database.
+func TestStartedHereIsNotRead(t *testing.T) {
+	t.Parallel()
+
+	s := workerSite(t)
+	var reads atomic.Int64
+	s.launch = func(t testing.TB, p *process) {
+		t.Helper()
+		launchWorkerThat(t, p, func(o *riverrt.WorkerOptions) {
+			o.Attempts = func(ctx context.Context, refs []domain.Ref) (map[domain.Ref]domain.Task, error) {
+				reads.Add(int64(len(refs)))
+				return s.st.Attempts(ctx, refs)
+			}
+		})
+	}
+	payloads := make(chan string, 1)
+	p := s.start(t, does(func(_ context.Context, task workers.Task) (string, error) {
+		payloads <- string(task.Payload) + task.Labels["of"]
+		return "1", nil
+	}))
+	const tasks = 20
+	for n := range tasks {
+		id := "t" + strconv.Itoa(n)
+		p.submit(t, id, func(submit *plan.Submit) { submit.Labels = map[string]string{"of": id} })
+		require.Equal(t, `{"of":"`+id+`"}`+id, <-payloads)
+		require.Equal(t, domain.StatusCompleted, s.ended(t, domain.TaskID(id)).Status)
+	}
+	require.Less(t, reads.Load(), int64(tasks), "at most those are read for which the machine was too slow")
+	s.balanced(t)
+}
+
+// distrusted tells when a process has heard that attempts may have been stopped.
+type distrusted struct {
+	*attempts.Runner
+
+	heard chan struct{}
+}
+
+func (d distrusted) Distrust() {
+	d.Runner.Distrust()
+	select {
+	case d.heard <- struct{}{}:
+	default:
+	}
+}
+
+// A task that waits for a place in the process that started it, and was handed over there,
+// is cancelled by another process: it never runs.
+func TestCancelledElsewhereBeforeItBeginsNeverRuns(t *testing.T) {
+	t.Parallel()
+
+	s := workerSite(t)
+	heard := make(chan struct{}, 1)
+	s.launch = func(t testing.TB, p *process) {
+		t.Helper()
+		launchWorkerThat(t, p, func(o *riverrt.WorkerOptions) { o.Pools[poolID] = 1 })
+		p.opts.Holders = []scheduler.Holder{distrusted{p.runner, heard}}
+	}
+	entered, leave := make(chan struct{}, 1), make(chan struct{})
+	p := s.start(t, does(func(ctx context.Context, task workers.Task) (string, error) {
+		if task.TaskID == "second" {
+			t.Error("the executor was entered")
+		}
+		entered <- struct{}{}
+		select {
+		case <-leave:
+		case <-ctx.Done():
+		}
+		return "1", nil
+	}))
+	edge := s.another(t, onlyScheduler).start(t, nil)
+	p.submit(t, "first")
+	<-entered
+	p.submit(t, "second")
+	for len(heard) > 0 {
+		<-heard
+	}
+	_, err := edge.Cancel(t.Context(), poolID, plan.Cancel{TaskID: "second", Actor: "me"})
+	require.NoError(t, err)
+	select {
+	case <-heard:
+	case <-time.After(soon):
+		t.Error("no hint has come")
+	}
+	close(leave)
+	require.Equal(t, domain.ReasonCancelled, s.ended(t, "second").Reason.Code)
+	require.Equal(t, domain.StatusCompleted, s.ended(t, "first").Status)
+	s.balanced(t)
 }

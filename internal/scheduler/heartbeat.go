@@ -143,6 +143,7 @@ func (b *backend) giveUp(ctx context.Context, id domain.WorkerID, why string) {
 	b.registered, b.leaving = false, true
 	b.mu.Unlock()
 
+	b.s.distrust() // first: what begins meanwhile would not be among held
 	var held []domain.Ref
 	for _, l := range b.loops() {
 		held = append(held, b.s.holding(l.pool)...)

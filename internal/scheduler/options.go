@@ -26,6 +26,10 @@ type Holder interface {
 	// executors' contexts end with the cause "lost" and nothing is settled for what had not
 	// finished. Refs that are not held here are ignored.
 	Abandon(refs []domain.Ref)
+	// Distrust tells that attempts which are not held here yet may have been asked to stop, or
+	// may have ended: what the runtime knows of them from the turn that started them does not
+	// count any more.
+	Distrust()
 	// Holding returns the attempts of the pool that are really running here,
 	// including those whose results are not yet settled.
 	Holding(pool domain.PoolID) []domain.Ref

@@ -66,6 +66,8 @@ func (c *checks) stopAll(ctx context.Context) {
 	c.stops = make(map[domain.PoolID]bool)
 	c.mu.Unlock()
 
+	// What begins from now on is read and says so itself; what began before is held.
+	c.b.s.distrust()
 	for _, l := range c.b.loops() {
 		if !pools[l.pool] && !pools[""] || len(c.b.s.holding(l.pool)) == 0 {
 			continue

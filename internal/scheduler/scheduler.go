@@ -212,6 +212,13 @@ func (s *Scheduler) stop(tasks []domain.Task) {
 	}
 }
 
+// distrust tells the runtimes that what is on its way to them may have been stopped.
+func (s *Scheduler) distrust() {
+	for _, h := range s.holders() {
+		h.Distrust()
+	}
+}
+
 // holding returns what really runs here of the pool.
 func (s *Scheduler) holding(pool domain.PoolID) []domain.Ref {
 	holders := s.holders()

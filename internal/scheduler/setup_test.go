@@ -284,6 +284,8 @@ func (r *runner) Abandon(refs []domain.Ref) {
 	}
 }
 
+func (*runner) Distrust() {}
+
 func (r *runner) Holding(pool domain.PoolID) []domain.Ref {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -19,11 +19,21 @@ type Attempt struct {
 	ref    domain.Ref
 	ctx    context.Context
 	cancel context.CancelCauseFunc
+	handed *domain.Task // nil: to be read
 }
 
 // Context ends when the attempt is stopped, abandoned or handed back, with that as
 // its cause.
 func (a *Attempt) Context() context.Context { return a.ctx }
+
+// Handed returns the task as the turn of this process left it that has just started it, if
+// that is as good as reading it.
+func (a *Attempt) Handed() (domain.Task, bool) {
+	if a.handed == nil {
+		return domain.Task{}, false
+	}
+	return *a.handed, true
+}
 
 // Forget ends the attempt here without a report: it is not live any more, or was
 // never ours.

@@ -25,7 +25,9 @@ type Options struct {
 	// (scheduler.Scheduler.Settle).
 	Settle func(ctx context.Context, settle plan.Settle) (plan.Answer, error)
 	// Recorder gets the executors' own record of when they really ran; nil: none.
-	Recorder  Recorder
+	Recorder Recorder
+	// WorkerTTL is scheduler.Options.WorkerTTL, after which others take this process for dead.
+	WorkerTTL time.Duration // 0: 6 s
 	Metrics   Metrics       // nil: none
 	MaxResult int           // bytes; 0: workers.DefaultMaxResult
 	StopGrace time.Duration // 0: workers.DefaultStopGrace
@@ -60,6 +62,12 @@ type Runner struct {
 	held     map[domain.Ref]*Attempt
 	draining bool          // what begins from now on is handed back unrun
 	emptied  chan struct{} // closed and replaced whenever held becomes empty
+
+	handed      map[domain.Ref]handed // started by this process, begun nowhere yet
+	handedBytes int
+	ageLimit    time.Duration
+	expiring    bool   // expire will be called
+	doubts      uint64 // counts what has made all that was handed over worthless
 }
 
 // New returns a Runner.
@@ -72,12 +80,14 @@ func New(opts Options) *Runner {
 	}
 	base, end := context.WithCancelCause(context.Background())
 	return &Runner{
-		opts:    opts,
-		base:    base,
-		end:     end,
-		drains:  make(chan struct{}),
-		held:    make(map[domain.Ref]*Attempt),
-		emptied: make(chan struct{}),
+		opts:     opts,
+		base:     base,
+		end:      end,
+		drains:   make(chan struct{}),
+		held:     make(map[domain.Ref]*Attempt),
+		emptied:  make(chan struct{}),
+		handed:   make(map[domain.Ref]handed),
+		ageLimit: ageLimit(opts.WorkerTTL),
 	}
 }
 
@@ -91,7 +101,7 @@ func (r *Runner) Begin(ref domain.Ref) (*Attempt, bool) {
 		return nil, false
 	}
 	ctx, cancel := context.WithCancelCause(r.base)
-	a := &Attempt{runner: r, ref: ref, ctx: ctx, cancel: cancel}
+	a := &Attempt{runner: r, ref: ref, ctx: ctx, cancel: cancel, handed: r.take(ref)}
 	r.held[ref] = a
 	if r.draining {
 		cancel(workers.ErrHandBack)
@@ -120,6 +130,7 @@ func (r *Runner) Abandon(refs []domain.Ref) { r.cancel(refs, workers.ErrLost) }
 func (r *Runner) cancel(refs []domain.Ref, cause error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.distrust()
 	for _, ref := range refs {
 		if a, here := r.held[ref]; here {
 			a.cancel(cause)

@@ -16,7 +16,7 @@ import (
 // commit does not wait for the disk, because it holds the lock that all commits with
 // a notification share.
 const announcement = `SELECT set_config('synchronous_commit', 'off', true),
-	pg_notify(concat(coalesce(nullif($1::text, ''), current_schema()), '.river_insert'), json_build_object('queue', q)::text)
+	pg_notify(concat(coalesce(nullif($1::text, ''), current_schema()), '.river_insert'), json_build_object('queue', q, 'origin', $3::text)::text)
 	FROM unnest($2::text[]) AS q`
 
 // announceTimeout bounds one announcement; a later one makes up for it.
@@ -28,6 +28,7 @@ const announceTimeout = 2 * time.Second
 type announcer struct {
 	db     *pgxpool.Pool
 	schema string
+	origin string
 	log    *slog.Logger
 
 	mu      sync.Mutex
@@ -35,8 +36,8 @@ type announcer struct {
 	busy    bool // a goroutine announces; it ends when nothing waits
 }
 
-func newAnnouncer(db *pgxpool.Pool, schema string, log *slog.Logger) *announcer {
-	return &announcer{db: db, schema: schema, log: log, waiting: make(map[string]struct{})}
+func newAnnouncer(db *pgxpool.Pool, schema, origin string, log *slog.Logger) *announcer {
+	return &announcer{db: db, schema: schema, origin: origin, log: log, waiting: make(map[string]struct{})}
 }
 
 func (a *announcer) announce(queue string) {
@@ -68,7 +69,7 @@ func (a *announcer) run() {
 func (a *announcer) send(queues []string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), announceTimeout)
 	defer cancel()
-	if _, err := a.db.Exec(ctx, announcement, a.schema, queues); err != nil {
+	if _, err := a.db.Exec(ctx, announcement, a.schema, queues, a.origin); err != nil {
 		return fmt.Errorf("announce River jobs: %w", err)
 	}
 	return nil

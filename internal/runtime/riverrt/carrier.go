@@ -4,10 +4,13 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"sync/atomic"
 
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/parkinglot/parkinglot/internal/domain"
+	"github.com/parkinglot/parkinglot/internal/runtime/attempts"
 	"github.com/parkinglot/parkinglot/internal/store/postgres"
 )
 
@@ -15,7 +18,18 @@ import (
 // are there to be fetched. The store writes their rows, as River's client would (a test
 // compares them), because a client has a round trip of its own in the middle of
 // every turn. It is safe for concurrent use.
-type Carrier struct{ announcer *announcer }
+type Carrier struct {
+	announcer *announcer
+	origin    string // in its announcements
+	local     atomic.Pointer[local]
+}
+
+// local is who works in this process.
+type local struct {
+	queues map[string]struct{}
+	wakes  *wakes
+	runner *attempts.Runner
+}
 
 var _ postgres.Carrier = (*Carrier)(nil)
 
@@ -28,17 +42,17 @@ func NewCarrier(schema string, db *pgxpool.Pool, log *slog.Logger) *Carrier {
 	if log == nil {
 		log = slog.Default()
 	}
-	return &Carrier{announcer: newAnnouncer(db, schema, log)}
+	origin := uuid.NewString()
+	return &Carrier{announcer: newAnnouncer(db, schema, origin, log), origin: origin}
 }
-
-// JobsCommitted tells that jobs of the pool have been committed. It never blocks.
-func (c *Carrier) JobsCommitted(pool domain.PoolID) { c.announcer.announce(QueueName(pool)) }
 
 // Jobs implements postgres.Carrier.
 func (c *Carrier) Jobs(pool domain.PoolID, tasks []domain.Task) (postgres.RiverJobs, error) {
+	queue := QueueName(pool)
 	jobs := postgres.RiverJobs{
-		Kind: Kind, Queue: QueueName(pool), MaxAttempts: maxAttempts,
+		Kind: Kind, Queue: queue, MaxAttempts: maxAttempts,
 		Args: make([]string, len(tasks)), Priorities: make([]int16, len(tasks)),
+		Committed: c.committed(queue),
 	}
 	for i := range tasks {
 		args, err := json.Marshal(Args{PoolID: pool, JobID: tasks[i].JobID, Attempt: tasks[i].Attempt})
@@ -48,4 +62,41 @@ func (c *Carrier) Jobs(pool domain.PoolID, tasks []domain.Task) (postgres.RiverJ
 		jobs.Args[i], jobs.Priorities[i] = string(args), int16(riverPriority(tasks[i].Requested))
 	}
 	return jobs, nil
+}
+
+// committed returns what is done once the jobs of a queue are durable: workers of this
+// process are told at once, and given the tasks, the others through the database.
+func (c *Carrier) committed(queue string) func(started []domain.Task) {
+	prepared := c.local.Load().prepare(queue)
+	return func(started []domain.Task) {
+		if prepared != nil {
+			prepared.Give(started)
+		}
+		// A client that is attached only after this line fetches when it starts.
+		c.local.Load().wake(queue)
+		c.announcer.announce(queue)
+	}
+}
+
+// prepare returns the Handover for a queue; nil: nobody works it here.
+func (l *local) prepare(queue string) *attempts.Handover {
+	if !l.works(queue) {
+		return nil
+	}
+	h := l.runner.Prepare()
+	return &h
+}
+
+func (l *local) wake(queue string) {
+	if l.works(queue) {
+		l.wakes.wake(queue)
+	}
+}
+
+func (l *local) works(queue string) bool {
+	if l == nil {
+		return false
+	}
+	_, here := l.queues[queue]
+	return here
 }

@@ -87,23 +87,19 @@ func TestJobsAreAnnounced(t *testing.T) {
 	db := dbtest.Postgres(t)
 	carrier := newCarrier(db)
 	hear := listen(t, db)
-	carrier.JobsCommitted("a")
-	require.JSONEq(t, `{"queue": "p_a"}`, hear())
+	committed(t, carrier, "a")
+	require.Equal(t, "p_a", hear())
 
 	// However many come at once, the last of each queue is announced after it came.
 	const pools = 50
 	for i := range pools {
-		carrier.JobsCommitted("a")
-		carrier.JobsCommitted(domain.PoolID("b" + strconv.Itoa(i)))
+		committed(t, carrier, "a")
+		committed(t, carrier, domain.PoolID("b"+strconv.Itoa(i)))
 	}
 	heard := map[string]bool{}
 	for len(heard) < pools {
-		var told struct {
-			Queue string `json:"queue"`
-		}
-		require.NoError(t, json.Unmarshal([]byte(hear()), &told))
-		if told.Queue != "p_a" {
-			heard[told.Queue] = true
+		if queue := hear(); queue != "p_a" {
+			heard[queue] = true
 		}
 	}
 	for i := range pools {
@@ -117,12 +113,20 @@ func TestAnnouncementsGoToTheConnectionsSchema(t *testing.T) {
 
 	db := dbtest.Postgres(t)
 	hear := listen(t, db)
-	riverrt.NewCarrier("", db.Pool, nil).JobsCommitted("a")
-	require.JSONEq(t, `{"queue": "p_a"}`, hear())
+	committed(t, riverrt.NewCarrier("", db.Pool, nil), "a")
+	require.Equal(t, "p_a", hear())
 }
 
-// listen returns a function that waits for the next announcement.
-func listen(t *testing.T, db dbtest.DB) (hear func() string) {
+// committed is what the store does when a turn has put jobs into a queue.
+func committed(t *testing.T, carrier *riverrt.Carrier, pool domain.PoolID, started ...domain.Task) {
+	t.Helper()
+	jobs, err := carrier.Jobs(pool, started)
+	require.NoError(t, err)
+	jobs.Committed(started)
+}
+
+// listen returns a function that waits for the next announcement, as River reads it.
+func listen(t *testing.T, db dbtest.DB) (hear func() (queue string)) {
 	t.Helper()
 	conn, err := db.Pool.Acquire(t.Context())
 	require.NoError(t, err)
@@ -134,6 +138,10 @@ func listen(t *testing.T, db dbtest.DB) (hear func() string) {
 		defer cancel()
 		hint, err := conn.Conn().WaitForNotification(ctx)
 		require.NoError(t, err)
-		return hint.Payload
+		var told struct {
+			Queue string `json:"queue"`
+		}
+		require.NoError(t, json.Unmarshal([]byte(hint.Payload), &told))
+		return told.Queue
 	}
 }

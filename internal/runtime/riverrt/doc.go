@@ -1,7 +1,8 @@
 // Package riverrt is the runtime that carries started tasks to worker processes
 // through River, on Postgres only: Carrier says what River job the turn that starts a
 // task inserts, Worker fetches jobs in any process of the fleet, looks whether the
-// attempt is still live, and hands it to the process's attempts.Runner.
+// attempt is still live, and hands it to the process's attempts.Runner. Where the turn and
+// the worker share a process, the Carrier wakes the Worker and hands it the task.
 //
 // River carries here and decides nothing. Its retries, timeouts and rescues
 // are off (one attempt a job, timeout -1, which its rescuer leaves alone): timeouts

@@ -35,6 +35,9 @@ type WorkerOptions struct {
 	// Attempts returns the tasks of those attempts that are live, with payload
 	// (store.Tasks.Attempts).
 	Attempts func(ctx context.Context, refs []domain.Ref) (map[domain.Ref]domain.Task, error)
+	// Carrier is that of the turns of this process, which tells this Worker (and no other) of
+	// what they start; nil: it hears of everything through DB.
+	Carrier *Carrier
 	// PollOnly: DB has no sessions to LISTEN on. New jobs are found at the poll, a second
 	// apart while nothing runs.
 	PollOnly bool
@@ -50,6 +53,7 @@ type Worker struct {
 
 	mu      sync.Mutex
 	client  *river.Client[pgx.Tx] // nil: not started, or drained
+	here    *local                // what the Carrier knows of the client
 	drained bool
 }
 
@@ -58,14 +62,18 @@ func NewWorker(opts WorkerOptions) (*Worker, error) {
 	if opts.Log == nil {
 		opts.Log = slog.Default()
 	}
+	if opts.Carrier == nil {
+		opts.Carrier = &Carrier{}
+	}
 	w := &Worker{opts: opts, reader: newReader(opts.Attempts)}
-	if _, err := w.newClient(opts.ID); err != nil { // faults are told before anything runs
+	if _, _, err := w.newClient(opts.ID); err != nil { // faults are told before anything runs
 		return nil, err
 	}
 	return w, nil
 }
 
-func (w *Worker) newClient(id domain.WorkerID) (*river.Client[pgx.Tx], error) {
+// newClient returns a client, and what the Carrier has to know of it.
+func (w *Worker) newClient(id domain.WorkerID) (*river.Client[pgx.Tx], *local, error) {
 	conf := config(w.opts.Schema, w.opts.Log)
 	conf.ID = string(id)
 	conf.PollOnly = w.opts.PollOnly
@@ -75,19 +83,23 @@ func (w *Worker) newClient(id domain.WorkerID) (*river.Client[pgx.Tx], error) {
 	conf.Queues = make(map[string]river.QueueConfig, len(w.opts.Pools))
 	for pool, concurrency := range w.opts.Pools {
 		if concurrency < 1 || concurrency > river.QueueNumWorkersMax {
-			return nil, fmt.Errorf("pool %q: concurrency %d must be from 1 to %d", pool, concurrency, river.QueueNumWorkersMax)
+			return nil, nil, fmt.Errorf("pool %q: concurrency %d must be from 1 to %d", pool, concurrency, river.QueueNumWorkersMax)
 		}
 		conf.Queues[QueueName(pool)] = river.QueueConfig{MaxWorkers: concurrency}
 	}
 	conf.Workers = river.NewWorkers()
 	if err := river.AddWorkerSafely(conf.Workers, &riverWorker{worker: w}); err != nil {
-		return nil, fmt.Errorf("register the River worker: %w", err)
+		return nil, nil, fmt.Errorf("register the River worker: %w", err)
 	}
-	client, err := river.NewClient(riverpgxv5.New(w.opts.DB), conf)
+	here := &local{queues: make(map[string]struct{}, len(conf.Queues)), wakes: newWakes(), runner: w.opts.Runner}
+	for queue := range conf.Queues {
+		here.queues[queue] = struct{}{}
+	}
+	client, err := river.NewClient[pgx.Tx](&driver{Driver: riverpgxv5.New(w.opts.DB), wakes: here.wakes, origin: w.opts.Carrier.origin}, conf)
 	if err != nil {
-		return nil, fmt.Errorf("make a River client that works: %w", err)
+		return nil, nil, fmt.Errorf("make a River client that works: %w", err)
 	}
-	return client, nil
+	return client, here, nil
 }
 
 // Start begins to fetch. ctx bounds the start only; Drain ends the work. Without
@@ -100,7 +112,7 @@ func (w *Worker) start(ctx context.Context, id domain.WorkerID) error {
 	if len(w.opts.Pools) == 0 {
 		return nil
 	}
-	client, err := w.newClient(id)
+	client, here, err := w.newClient(id)
 	if err != nil {
 		return err
 	}
@@ -109,11 +121,15 @@ func (w *Worker) start(ctx context.Context, id domain.WorkerID) error {
 	if w.drained {
 		return nil
 	}
+	if !w.opts.PollOnly { // then neither its wakes nor hints of stops are heard
+		w.opts.Carrier.local.Store(here) // before the first fetch, which finds what has been committed until then
+	}
 	// River ends all work with the context of Start; ours ends with Drain.
 	if err := client.Start(context.WithoutCancel(ctx)); err != nil {
+		w.opts.Carrier.local.CompareAndSwap(here, nil)
 		return fmt.Errorf("start River: %w", err)
 	}
-	w.client = client
+	w.client, w.here = client, here
 	return nil
 }
 
@@ -143,6 +159,7 @@ func (w *Worker) stopFetching(ctx context.Context) <-chan struct{} {
 	w.mu.Lock()
 	client := w.client
 	w.client = nil
+	w.opts.Carrier.local.CompareAndSwap(w.here, nil)
 	w.mu.Unlock()
 	if client == nil {
 		return nil
@@ -207,7 +224,11 @@ func (r *riverWorker) Work(ctx context.Context, job *river.Job[Args]) error {
 		log().ErrorContext(ctx, "two River jobs carry the same attempt; the second is dropped")
 		return nil
 	}
-	task, err := r.load(attempt.Context(), ref, log) //nolint:contextcheck // the attempt ends by its own context, not by River's
+	task, handed := attempt.Handed()
+	var err error
+	if !handed {
+		task, err = r.load(attempt.Context(), ref, log) //nolint:contextcheck // the attempt ends by its own context, not by River's
+	}
 	switch {
 	case errors.Is(err, store.ErrNotFound):
 		attempt.Forget()

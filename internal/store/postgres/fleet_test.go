@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -136,7 +135,7 @@ func TestHeartbeatsDoNotQueueBehindTurns(t *testing.T) {
 type riverCarrier struct {
 	missing   int // so many jobs are not told
 	err       error
-	committed *atomic.Int64
+	committed *[]domain.Task // nil: nobody wants to know
 }
 
 func (r riverCarrier) Jobs(_ domain.PoolID, tasks []domain.Task) (postgres.RiverJobs, error) {
@@ -144,19 +143,40 @@ func (r riverCarrier) Jobs(_ domain.PoolID, tasks []domain.Task) (postgres.River
 	for range tasks[r.missing:] {
 		jobs.Args, jobs.Priorities = append(jobs.Args, "{}"), append(jobs.Priorities, 1)
 	}
+	jobs.Committed = func(started []domain.Task) {
+		if r.committed != nil {
+			*r.committed = append(*r.committed, started...)
+		}
+	}
 	return jobs, r.err
 }
 
-func (r riverCarrier) JobsCommitted(domain.PoolID) {
-	if r.committed != nil {
-		r.committed.Add(1)
+// The tasks of jobs that are durable are told as a worker would read them.
+func TestTasksAreToldAsTheyWouldBeRead(t *testing.T) {
+	t.Parallel()
+	var told []domain.Task
+	b := setup(t, postgres.Options{Carrier: riverCarrier{committed: &told}}, func(p *domain.Pool) { p.Runtime = domain.RuntimeWorker })
+	deadline := time.Now().Add(time.Hour)
+	b.turn(t, plan.Requests{Submits: tasks("a", 3, func(s *plan.Submit) {
+		s.Labels, s.Payload, s.Deadline = map[string]string{"k": "v"}, []byte(`{"n": 1}`), &deadline
+		s.Timeout, s.MaxAttempts = 1500*time.Millisecond, 3
+	})})
+	require.Len(t, told, 3)
+	refs := make([]domain.Ref, len(told))
+	for i := range told {
+		refs[i] = told[i].Ref()
+	}
+	read, err := b.Attempts(t.Context(), refs)
+	require.NoError(t, err)
+	for _, task := range told {
+		require.Equal(t, read[task.Ref()], task)
 	}
 }
 
 func TestWorkerPoolsCarryRiverJobs(t *testing.T) {
 	t.Parallel()
 	worker := func(p *domain.Pool) { p.Runtime, p.MaxUnits = domain.RuntimeWorker, 4 }
-	var committed atomic.Int64
+	var committed []domain.Task
 	b := setup(t, postgres.Options{Carrier: riverCarrier{committed: &committed}}, worker)
 	d := b.turn(t, plan.Requests{Submits: tasks("a", 6)})
 	require.Len(t, d.Started, 4)
@@ -191,7 +211,7 @@ func TestWorkerPoolsCarryRiverJobs(t *testing.T) {
 	require.EqualValues(t, 3, b.value(t, "SELECT count(*) FROM river_job"))
 	require.EqualValues(t, 3, b.value(t, `SELECT count(*) FROM river_job AS r JOIN pl_live_jobs AS j ON j.river_job_id = r.id
 		WHERE j.task_id IN ('a-1', 'a-4', 'a-5')`))
-	require.EqualValues(t, 2, committed.Load())
+	require.Equal(t, d.Started, committed[4:])
 	b.agrees(t)
 }
 

@@ -14,17 +14,21 @@ import (
 	"github.com/parkinglot/parkinglot/internal/store/postgres/dbsqlc"
 )
 
-// Carrier says what River jobs carry started tasks to workers, and announces them. Its
-// methods must not block, and are called from several turns at once.
+// Carrier says what River jobs carry started tasks to workers. It must not block, and is
+// called from several turns at once.
 type Carrier interface {
-	// Jobs returns the River jobs of tasks of one pool, in the order of the tasks.
+	// Jobs returns the River jobs of tasks of one pool, in the order of the tasks, before
+	// anything is written.
 	Jobs(pool domain.PoolID, tasks []domain.Task) (RiverJobs, error)
-	// JobsCommitted is called after every turn that has inserted jobs.
-	JobsCommitted(pool domain.PoolID)
 }
 
 // RiverJobs are River jobs of one queue, available at once, without tags and metadata.
 type RiverJobs struct {
+	// Committed is called when the jobs are durable, with the tasks they carry as they were
+	// written, those inserted by the same turn with their payload. It must not block. It is
+	// not called of a turn that was rolled back, or of which that is not known.
+	Committed func(started []domain.Task)
+
 	Kind        string
 	Queue       string
 	MaxAttempts int16
@@ -84,10 +88,17 @@ func (r *riverIDs) cut(n int) []int64 {
 	return ids
 }
 
+// carried are the River jobs of a turn.
+type carried struct {
+	rows      dbsqlc.InsertRiverJobsParams
+	committed func(started []domain.Task)
+}
+
 // carry gives what a worker pool starts the ids of its River jobs, and notes the jobs
 // to insert with the turn's writes. Ids that are missing are reserved on db.
 func (t *turn) carry(ctx context.Context, db dbsqlc.DBTX) error {
 	pool, d := &t.pool, &t.d
+	t.carried = nil
 	if pool.Runtime != domain.RuntimeWorker || len(d.Started) == 0 {
 		return nil
 	}
@@ -108,18 +119,22 @@ func (t *turn) carry(ctx context.Context, db dbsqlc.DBTX) error {
 		return err
 	}
 	noteJobs(d, ids)
-	t.carried = &dbsqlc.InsertRiverJobsParams{
-		Kind: jobs.Kind, MaxAttempts: jobs.MaxAttempts, Queues: slices.Repeat([]string{jobs.Queue}, len(ids)),
-		Ids: ids, Args: jobs.Args, Priorities: jobs.Priorities,
+	t.carried = &carried{
+		rows: dbsqlc.InsertRiverJobsParams{
+			Kind: jobs.Kind, MaxAttempts: jobs.MaxAttempts, Queues: slices.Repeat([]string{jobs.Queue}, len(ids)),
+			Ids: ids, Args: jobs.Args, Priorities: jobs.Priorities,
+		},
+		committed: jobs.Committed,
 	}
 	return nil
 }
 
 // addRiverJobs adds the River jobs of another pool, which are of the same kind.
-func addRiverJobs(w, more *dbsqlc.InsertRiverJobsParams) {
-	if more == nil {
+func addRiverJobs(w *dbsqlc.InsertRiverJobsParams, jobs *carried) {
+	if jobs == nil {
 		return
 	}
+	more := &jobs.rows
 	w.Kind, w.MaxAttempts = more.Kind, more.MaxAttempts
 	w.Queues, w.Ids = append(w.Queues, more.Queues...), append(w.Ids, more.Ids...)
 	w.Args, w.Priorities = append(w.Args, more.Args...), append(w.Priorities, more.Priorities...)

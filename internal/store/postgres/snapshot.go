@@ -29,7 +29,7 @@ type reads struct {
 	trusting bool
 	// emptyQueue leaves out candidates and timers: nothing was queued after the last turn known.
 	emptyQueue bool
-	known    []int64 // of jobIDs, those that are recalled
+	known      []int64 // of jobIDs, those that are recalled
 
 	found      dbsqlc.TurnStateRow
 	usages     []dbsqlc.TurnTenantsRow

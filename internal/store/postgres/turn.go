@@ -48,7 +48,7 @@ type turn struct {
 	candidates []domain.Task
 	d          plan.Decisions
 	heads      [domain.PriorityClasses]int64
-	carried    *dbsqlc.InsertRiverJobsParams // nil: none
+	carried    *carried // nil: none
 }
 
 // Turn implements store.Turns.
@@ -155,7 +155,7 @@ func (t *turn) keep() { t.memory.keep(t.spec.Pool, t.recalled.next(t)) }
 func (t *turn) committed() {
 	t.keep()
 	if t.carried != nil {
-		t.opts.Carrier.JobsCommitted(t.pool.PoolID)
+		t.carried.committed(t.d.Started)
 	}
 }
 
