@@ -59,24 +59,6 @@ WITH w AS (
 SELECT pl_expect((SELECT count(*) FROM w), @want::bigint, 'queued tasks');
 
 -- name: MarkRunning :exec
--- Tasks of which an attempt began.
+-- Tasks that were queued and of which an attempt began.
 INSERT INTO pl_running_jobs (pool_id, job_id)
 SELECT unnest(@pool_ids::text[]), unnest(@job_ids::bigint[]);
-
--- name: UnmarkRunning :exec
--- Tasks of which an attempt ended.
-WITH w AS (
-    DELETE FROM pl_running_jobs AS m
-    USING (
-        SELECT l.place
-        FROM (SELECT unnest(@pool_ids::text[]) AS pool_id, unnest(@job_ids::bigint[]) AS job_id) AS c
-        CROSS JOIN LATERAL (
-            SELECT q.ctid AS place FROM pl_running_jobs AS q
-            WHERE q.pool_id = c.pool_id AND q.job_id = c.job_id
-            LIMIT 1
-        ) AS l
-    ) AS r
-    WHERE m.ctid = r.place
-    RETURNING 1
-)
-SELECT pl_expect((SELECT count(*) FROM w), @want::bigint, 'running tasks');

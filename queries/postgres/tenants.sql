@@ -20,19 +20,6 @@ FROM pl_tenants AS t
 WHERE t.pool_id = @pool_id
 ORDER BY t.tenant, t.turn_no DESC;
 
--- name: InsertTenants :exec
-INSERT INTO pl_tenants (pool_id, tenant, turn_no, active_units, queued, finish_tag)
-SELECT r.pool_id, r.tenant, r.turn_no, r.active_units, r.queued, r.finish_tag
-FROM (
-    SELECT
-        unnest(@pool_ids::text[]) AS pool_id,
-        unnest(@turn_nos::bigint[]) AS turn_no,
-        unnest(@tenants::text[]) AS tenant,
-        unnest(@active_units::bigint[]) AS active_units,
-        unnest(@queued::bigint[]) AS queued,
-        unnest(@finish_tags::bigint[]) AS finish_tag
-) AS r;
-
 -- name: PruneTenants :execrows
 -- Of every tenant the newest row stays, however old.
 DELETE FROM pl_tenants AS t

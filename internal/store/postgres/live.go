@@ -12,7 +12,6 @@ import (
 // exactly the tasks that are queued and running.
 type live struct {
 	unqueued dbsqlc.UnmarkQueuedParams
-	ended    dbsqlc.UnmarkRunningParams
 	queued   dbsqlc.MarkQueuedParams
 	moved    dbsqlc.MoveQueuedParams
 	running  dbsqlc.MarkRunningParams
@@ -22,7 +21,9 @@ type live struct {
 func (l *live) add(pool domain.PoolID, d *plan.Decisions) {
 	id := string(pool)
 	for i := range d.Inserted {
-		l.enter(id, &d.Inserted[i])
+		if t := &d.Inserted[i]; t.Status == domain.StatusQueued { // InsertJobs marks those that run
+			l.enter(id, t)
+		}
 	}
 	for i := range d.Changed {
 		c := &d.Changed[i]
@@ -39,9 +40,7 @@ func (l *live) add(pool domain.PoolID, d *plan.Decisions) {
 			w.PoolIds, w.JobIds, w.Want = append(w.PoolIds, id), append(w.JobIds, int64(t.JobID)), w.Want+1
 			l.enter(id, t)
 		case domain.StatusRunning:
-			w := &l.ended
-			w.PoolIds, w.JobIds, w.Want = append(w.PoolIds, id), append(w.JobIds, int64(t.JobID)), w.Want+1
-			l.enter(id, t)
+			l.enter(id, t) // UpdateJobs takes the mark away
 		}
 	}
 }
@@ -73,11 +72,6 @@ func (l *live) move(pool string, t *domain.Task) {
 func (l *live) write(ctx context.Context, p pipe) error {
 	if l.unqueued.Want > 0 {
 		if err := p.UnmarkQueued(ctx, l.unqueued); err != nil {
-			return err
-		}
-	}
-	if l.ended.Want > 0 {
-		if err := p.UnmarkRunning(ctx, l.ended); err != nil {
 			return err
 		}
 	}

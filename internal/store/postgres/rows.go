@@ -31,12 +31,12 @@ func addTurn(w *dbsqlc.InsertTurnsParams, pool domain.PoolID, c *domain.Counters
 	w.HeadsCritical = append(w.HeadsCritical, heads[domain.PriorityCritical])
 }
 
-func addTenants(w *dbsqlc.InsertTenantsParams, pool domain.PoolID, d *plan.Decisions) {
+func addTenants(w *dbsqlc.InsertTurnsParams, pool domain.PoolID, d *plan.Decisions) {
 	for i := range d.Tenants {
 		u := &d.Tenants[i]
-		w.PoolIds, w.TurnNos = append(w.PoolIds, string(pool)), append(w.TurnNos, d.Counters.TurnNo)
-		w.Tenants, w.ActiveUnits = append(w.Tenants, string(u.Tenant)), append(w.ActiveUnits, int64(u.ActiveUnits))
-		w.Queued, w.FinishTags = append(w.Queued, u.Queued), append(w.FinishTags, u.FinishTag)
+		w.TenantPools, w.TenantTurnNos = append(w.TenantPools, string(pool)), append(w.TenantTurnNos, d.Counters.TurnNo)
+		w.Tenants, w.TenantActiveUnits = append(w.Tenants, string(u.Tenant)), append(w.TenantActiveUnits, int64(u.ActiveUnits))
+		w.TenantQueued, w.TenantFinishTags = append(w.TenantQueued, u.Queued), append(w.TenantFinishTags, u.FinishTag)
 	}
 }
 
@@ -118,6 +118,9 @@ func addChanges(w *dbsqlc.UpdateJobsParams, pool domain.PoolID, changes []plan.C
 	for i := range changes {
 		c := &changes[i]
 		t := &c.Task
+		if c.FromStatus == domain.StatusRunning && t.Status != domain.StatusRunning {
+			w.Ended++
+		}
 		w.PoolIds, w.JobIds = append(w.PoolIds, string(pool)), append(w.JobIds, int64(t.JobID))
 		w.FromStatuses, w.FromAttempts = append(w.FromStatuses, string(c.FromStatus)), append(w.FromAttempts, int32(c.FromAttempt))
 		w.FromCancelAskedAts = append(w.FromCancelAskedAts, maybeInstant(c.FromCancelAsked))

@@ -47,7 +47,6 @@ type writes struct {
 	turns    dbsqlc.InsertTurnsParams
 	pool     *dbsqlc.UpdatePoolParams
 	relane   *dbsqlc.RelaneJobsParams
-	tenants  dbsqlc.InsertTenantsParams
 	inserted dbsqlc.InsertJobsParams
 	changed  dbsqlc.UpdateJobsParams
 	live     live
@@ -96,7 +95,7 @@ func (w *writes) add(t *turn) error {
 	if len(d.Relane) > 0 {
 		w.relane = relaneParams(pool, d)
 	}
-	addTenants(&w.tenants, pool.PoolID, d)
+	addTenants(&w.turns, pool.PoolID, d)
 	if err := addJobs(&w.inserted, pool.PoolID, d.Inserted); err != nil {
 		return err
 	}
@@ -138,12 +137,7 @@ func (w *writes) send(ctx context.Context, p pipe) error {
 
 func (w *writes) changePool(ctx context.Context, p pipe) error {
 	if w.pool != nil {
-		if err := p.UpdatePool(ctx, *w.pool); err != nil {
-			return err
-		}
-	}
-	if len(w.tenants.Tenants) > 0 {
-		return p.InsertTenants(ctx, w.tenants)
+		return p.UpdatePool(ctx, *w.pool)
 	}
 	return nil
 }

@@ -474,55 +474,60 @@ func (q *Queries) GetTask(ctx context.Context, arg GetTaskParams) (GetTaskRow, e
 }
 
 const insertJobs = `-- name: InsertJobs :exec
-INSERT INTO pl_queue_jobs (
-    pool_id, job_id, task_id, submission, body_hash, tenant, requested_priority, priority, lane, rank,
-    resource_kind, resource_units, status, reason_code, reason, attempt, max_attempts, overtaken,
-    executor, timeout_ms, deadline, not_before, created_at, started_at, finished_at, cancel_asked_at,
-    holder, river_job_id, mailbox_tenant, mailbox_user, mailbox_session, labels, payload, result
-)
-SELECT
-    r.pool_id, r.job_id, r.task_id, r.submission, r.body_hash, r.tenant, r.requested_priority, r.priority, r.lane, r.rank,
-    r.resource_kind, r.resource_units, r.status, r.reason_code, r.reason, r.attempt, r.max_attempts, r.overtaken,
-    r.executor, r.timeout_ms, r.deadline, r.not_before, r.created_at, r.started_at, r.finished_at, r.cancel_asked_at,
-    r.holder, r.river_job_id, nullif(r.mailbox_tenant, ''), r.mailbox_user, r.mailbox_session,
-    nullif(r.labels, '')::jsonb, nullif(r.payload, ''), nullif(r.result, '')
-FROM (
+WITH jobs AS (
+    INSERT INTO pl_queue_jobs (
+        pool_id, job_id, task_id, submission, body_hash, tenant, requested_priority, priority, lane, rank,
+        resource_kind, resource_units, status, reason_code, reason, attempt, max_attempts, overtaken,
+        executor, timeout_ms, deadline, not_before, created_at, started_at, finished_at, cancel_asked_at,
+        holder, river_job_id, mailbox_tenant, mailbox_user, mailbox_session, labels, payload, result
+    )
     SELECT
-        unnest($1::text[]) AS pool_id,
-        unnest($2::bigint[]) AS job_id,
-        unnest($3::text[]) AS task_id,
-        unnest($4::integer[]) AS submission,
-        unnest($5::bytea[]) AS body_hash,
-        unnest($6::text[]) AS tenant,
-        unnest($7::smallint[]) AS requested_priority,
-        unnest($8::smallint[]) AS priority,
-        unnest($9::text[]) AS lane,
-        unnest($10::bigint[]) AS rank,
-        unnest($11::text[]) AS resource_kind,
-        unnest($12::bigint[]) AS resource_units,
-        unnest($13::text[]) AS status,
-        unnest($14::text[]) AS reason_code,
-        unnest($15::text[]) AS reason,
-        unnest($16::integer[]) AS attempt,
-        unnest($17::integer[]) AS max_attempts,
-        unnest($18::integer[]) AS overtaken,
-        unnest($19::text[]) AS executor,
-        unnest($20::bigint[]) AS timeout_ms,
-        unnest($21::timestamptz[]) AS deadline,
-        unnest($22::timestamptz[]) AS not_before,
-        unnest($23::timestamptz[]) AS created_at,
-        unnest($24::timestamptz[]) AS started_at,
-        unnest($25::timestamptz[]) AS finished_at,
-        unnest($26::timestamptz[]) AS cancel_asked_at,
-        unnest($27::text[]) AS holder,
-        unnest($28::bigint[]) AS river_job_id,
-        unnest($29::text[]) AS mailbox_tenant,
-        unnest($30::text[]) AS mailbox_user,
-        unnest($31::text[]) AS mailbox_session,
-        unnest($32::text[]) AS labels,
-        unnest($33::text[]) AS payload,
-        unnest($34::text[]) AS result
-) AS r
+        r.pool_id, r.job_id, r.task_id, r.submission, r.body_hash, r.tenant, r.requested_priority, r.priority, r.lane, r.rank,
+        r.resource_kind, r.resource_units, r.status, r.reason_code, r.reason, r.attempt, r.max_attempts, r.overtaken,
+        r.executor, r.timeout_ms, r.deadline, r.not_before, r.created_at, r.started_at, r.finished_at, r.cancel_asked_at,
+        r.holder, r.river_job_id, nullif(r.mailbox_tenant, ''), r.mailbox_user, r.mailbox_session,
+        nullif(r.labels, '')::jsonb, nullif(r.payload, ''), nullif(r.result, '')
+    FROM (
+        SELECT
+            unnest($1::text[]) AS pool_id,
+            unnest($2::bigint[]) AS job_id,
+            unnest($3::text[]) AS task_id,
+            unnest($4::integer[]) AS submission,
+            unnest($5::bytea[]) AS body_hash,
+            unnest($6::text[]) AS tenant,
+            unnest($7::smallint[]) AS requested_priority,
+            unnest($8::smallint[]) AS priority,
+            unnest($9::text[]) AS lane,
+            unnest($10::bigint[]) AS rank,
+            unnest($11::text[]) AS resource_kind,
+            unnest($12::bigint[]) AS resource_units,
+            unnest($13::text[]) AS status,
+            unnest($14::text[]) AS reason_code,
+            unnest($15::text[]) AS reason,
+            unnest($16::integer[]) AS attempt,
+            unnest($17::integer[]) AS max_attempts,
+            unnest($18::integer[]) AS overtaken,
+            unnest($19::text[]) AS executor,
+            unnest($20::bigint[]) AS timeout_ms,
+            unnest($21::timestamptz[]) AS deadline,
+            unnest($22::timestamptz[]) AS not_before,
+            unnest($23::timestamptz[]) AS created_at,
+            unnest($24::timestamptz[]) AS started_at,
+            unnest($25::timestamptz[]) AS finished_at,
+            unnest($26::timestamptz[]) AS cancel_asked_at,
+            unnest($27::text[]) AS holder,
+            unnest($28::bigint[]) AS river_job_id,
+            unnest($29::text[]) AS mailbox_tenant,
+            unnest($30::text[]) AS mailbox_user,
+            unnest($31::text[]) AS mailbox_session,
+            unnest($32::text[]) AS labels,
+            unnest($33::text[]) AS payload,
+            unnest($34::text[]) AS result
+    ) AS r
+    RETURNING pool_id, job_id, status
+)
+INSERT INTO pl_running_jobs (pool_id, job_id)
+SELECT jobs.pool_id, jobs.job_id FROM jobs WHERE jobs.status = 'running'
 `
 
 type InsertJobsParams struct {
@@ -563,7 +568,7 @@ type InsertJobsParams struct {
 }
 
 // One array a column; they advance together. Empty texts stand for NULL where a
-// column may be.
+// column may be. Those that run at once are marked with it.
 func (q *Queries) InsertJobs(ctx context.Context, arg InsertJobsParams) error {
 	_, err := q.db.Exec(ctx, insertJobs,
 		arg.PoolIds,
@@ -1486,46 +1491,55 @@ WITH w AS (
         river_job_id = r.river_job_id,
         result = nullif(r.result, '')
     FROM (
-      SELECT l.place, c.pool_id, c.job_id, c.from_status, c.from_attempt, c.from_cancel_asked_at, c.priority, c.lane, c.rank, c.status, c.reason_code, c.reason, c.attempt, c.max_attempts, c.overtaken, c.not_before, c.started_at, c.finished_at, c.cancel_asked_at, c.holder, c.river_job_id, c.result
+      SELECT l.place, m.mark, c.pool_id, c.job_id, c.from_status, c.from_attempt, c.from_cancel_asked_at, c.priority, c.lane, c.rank, c.status, c.reason_code, c.reason, c.attempt, c.max_attempts, c.overtaken, c.not_before, c.started_at, c.finished_at, c.cancel_asked_at, c.holder, c.river_job_id, c.result
       FROM (
         SELECT
-            unnest($2::text[]) AS pool_id,
-            unnest($3::bigint[]) AS job_id,
-            unnest($4::text[]) AS from_status,
-            unnest($5::integer[]) AS from_attempt,
-            unnest($6::timestamptz[]) AS from_cancel_asked_at,
-            unnest($7::smallint[]) AS priority,
-            unnest($8::text[]) AS lane,
-            unnest($9::bigint[]) AS rank,
-            unnest($10::text[]) AS status,
-            unnest($11::text[]) AS reason_code,
-            unnest($12::text[]) AS reason,
-            unnest($13::integer[]) AS attempt,
-            unnest($14::integer[]) AS max_attempts,
-            unnest($15::integer[]) AS overtaken,
-            unnest($16::timestamptz[]) AS not_before,
-            unnest($17::timestamptz[]) AS started_at,
-            unnest($18::timestamptz[]) AS finished_at,
-            unnest($19::timestamptz[]) AS cancel_asked_at,
-            unnest($20::text[]) AS holder,
-            unnest($21::bigint[]) AS river_job_id,
-            unnest($22::text[]) AS result
+            unnest($3::text[]) AS pool_id,
+            unnest($4::bigint[]) AS job_id,
+            unnest($5::text[]) AS from_status,
+            unnest($6::integer[]) AS from_attempt,
+            unnest($7::timestamptz[]) AS from_cancel_asked_at,
+            unnest($8::smallint[]) AS priority,
+            unnest($9::text[]) AS lane,
+            unnest($10::bigint[]) AS rank,
+            unnest($11::text[]) AS status,
+            unnest($12::text[]) AS reason_code,
+            unnest($13::text[]) AS reason,
+            unnest($14::integer[]) AS attempt,
+            unnest($15::integer[]) AS max_attempts,
+            unnest($16::integer[]) AS overtaken,
+            unnest($17::timestamptz[]) AS not_before,
+            unnest($18::timestamptz[]) AS started_at,
+            unnest($19::timestamptz[]) AS finished_at,
+            unnest($20::timestamptz[]) AS cancel_asked_at,
+            unnest($21::text[]) AS holder,
+            unnest($22::bigint[]) AS river_job_id,
+            unnest($23::text[]) AS result
       ) AS c
       CROSS JOIN LATERAL (
         SELECT q.ctid AS place FROM pl_queue_jobs AS q
         WHERE q.pool_id = c.pool_id AND q.job_id = c.job_id
         LIMIT 1
       ) AS l
+      LEFT JOIN LATERAL (
+        SELECT n.ctid AS mark FROM pl_running_jobs AS n
+        WHERE n.pool_id = c.pool_id AND n.job_id = c.job_id AND c.from_status = 'running' AND c.status <> 'running'
+        LIMIT 1
+      ) AS m ON true
     ) AS r
     WHERE j.ctid = r.place AND j.status = r.from_status AND j.attempt = r.from_attempt
       AND j.cancel_asked_at IS NOT DISTINCT FROM r.from_cancel_asked_at
+    RETURNING r.mark
+), u AS (
+    DELETE FROM pl_running_jobs AS n USING w WHERE n.ctid = w.mark
     RETURNING 1
 )
-SELECT pl_expect((SELECT count(*) FROM w), $1::bigint, 'tasks')
+SELECT pl_expect((SELECT count(*) FROM w), $1::bigint, 'tasks'), pl_expect((SELECT count(*) FROM u), $2::bigint, 'running tasks')
 `
 
 type UpdateJobsParams struct {
 	Want               int64
+	Ended              int64
 	PoolIds            []string
 	JobIds             []int64
 	FromStatuses       []string
@@ -1552,10 +1566,12 @@ type UpdateJobsParams struct {
 // Guarded: a row that is no longer in the state that the turn read is not touched, and
 // the turn fails. Identity, payload and labels never change. Rows are looked up one by
 // one and then updated by their place, because a join of the two lists may be planned the
-// wrong way round, which no statistics would correct on a table that was empty.
+// wrong way round, which no statistics would correct on a table that was empty. The marks of those
+// whose attempt ended go with it.
 func (q *Queries) UpdateJobs(ctx context.Context, arg UpdateJobsParams) error {
 	_, err := q.db.Exec(ctx, updateJobs,
 		arg.Want,
+		arg.Ended,
 		arg.PoolIds,
 		arg.JobIds,
 		arg.FromStatuses,

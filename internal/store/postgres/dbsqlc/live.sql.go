@@ -63,7 +63,7 @@ type MarkRunningParams struct {
 	JobIds  []int64
 }
 
-// Tasks of which an attempt began.
+// Tasks that were queued and of which an attempt began.
 func (q *Queries) MarkRunning(ctx context.Context, arg MarkRunningParams) error {
 	_, err := q.db.Exec(ctx, markRunning, arg.PoolIds, arg.JobIds)
 	return err
@@ -146,35 +146,5 @@ type UnmarkQueuedParams struct {
 // Tasks that left the queue. Rows are looked up one by one, as in UpdateJobs.
 func (q *Queries) UnmarkQueued(ctx context.Context, arg UnmarkQueuedParams) error {
 	_, err := q.db.Exec(ctx, unmarkQueued, arg.Want, arg.PoolIds, arg.JobIds)
-	return err
-}
-
-const unmarkRunning = `-- name: UnmarkRunning :exec
-WITH w AS (
-    DELETE FROM pl_running_jobs AS m
-    USING (
-        SELECT l.place
-        FROM (SELECT unnest($2::text[]) AS pool_id, unnest($3::bigint[]) AS job_id) AS c
-        CROSS JOIN LATERAL (
-            SELECT q.ctid AS place FROM pl_running_jobs AS q
-            WHERE q.pool_id = c.pool_id AND q.job_id = c.job_id
-            LIMIT 1
-        ) AS l
-    ) AS r
-    WHERE m.ctid = r.place
-    RETURNING 1
-)
-SELECT pl_expect((SELECT count(*) FROM w), $1::bigint, 'running tasks')
-`
-
-type UnmarkRunningParams struct {
-	Want    int64
-	PoolIds []string
-	JobIds  []int64
-}
-
-// Tasks of which an attempt ended.
-func (q *Queries) UnmarkRunning(ctx context.Context, arg UnmarkRunningParams) error {
-	_, err := q.db.Exec(ctx, unmarkRunning, arg.Want, arg.PoolIds, arg.JobIds)
 	return err
 }

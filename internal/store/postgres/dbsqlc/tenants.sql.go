@@ -9,41 +9,6 @@ import (
 	"context"
 )
 
-const insertTenants = `-- name: InsertTenants :exec
-INSERT INTO pl_tenants (pool_id, tenant, turn_no, active_units, queued, finish_tag)
-SELECT r.pool_id, r.tenant, r.turn_no, r.active_units, r.queued, r.finish_tag
-FROM (
-    SELECT
-        unnest($1::text[]) AS pool_id,
-        unnest($2::bigint[]) AS turn_no,
-        unnest($3::text[]) AS tenant,
-        unnest($4::bigint[]) AS active_units,
-        unnest($5::bigint[]) AS queued,
-        unnest($6::bigint[]) AS finish_tag
-) AS r
-`
-
-type InsertTenantsParams struct {
-	PoolIds     []string
-	TurnNos     []int64
-	Tenants     []string
-	ActiveUnits []int64
-	Queued      []int64
-	FinishTags  []int64
-}
-
-func (q *Queries) InsertTenants(ctx context.Context, arg InsertTenantsParams) error {
-	_, err := q.db.Exec(ctx, insertTenants,
-		arg.PoolIds,
-		arg.TurnNos,
-		arg.Tenants,
-		arg.ActiveUnits,
-		arg.Queued,
-		arg.FinishTags,
-	)
-	return err
-}
-
 const listTenants = `-- name: ListTenants :many
 SELECT DISTINCT ON (t.tenant) t.tenant, t.active_units, t.queued, t.finish_tag
 FROM pl_tenants AS t

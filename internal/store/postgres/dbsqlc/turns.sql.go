@@ -220,68 +220,91 @@ func (q *Queries) InsertFirstTurn(ctx context.Context, arg InsertFirstTurnParams
 }
 
 const insertTurns = `-- name: InsertTurns :exec
-INSERT INTO pl_pool_turns (
-    pool_id, turn_no, turn_id, at, active_units, ceiling, running, queued, queued_low, queued_normal,
-    queued_high, queued_critical, waiting, virtual_time, job_seq, rank_seq, event_seq, message_seq, next_due_at,
-    head_low, head_normal, head_high, head_critical, drained
+WITH turns AS (
+    INSERT INTO pl_pool_turns (
+        pool_id, turn_no, turn_id, at, active_units, ceiling, running, queued, queued_low, queued_normal,
+        queued_high, queued_critical, waiting, virtual_time, job_seq, rank_seq, event_seq, message_seq, next_due_at,
+        head_low, head_normal, head_high, head_critical, drained
+    )
+    SELECT
+        unnest($7::text[]),
+        unnest($8::bigint[]),
+        unnest($9::text[]),
+        unnest($10::timestamptz[]),
+        unnest($11::bigint[]),
+        unnest($12::bigint[]),
+        unnest($13::bigint[]),
+        unnest($14::bigint[]),
+        unnest($15::bigint[]),
+        unnest($16::bigint[]),
+        unnest($17::bigint[]),
+        unnest($18::bigint[]),
+        unnest($19::bigint[]),
+        unnest($20::bigint[]),
+        unnest($21::bigint[]),
+        unnest($22::bigint[]),
+        unnest($23::bigint[]),
+        unnest($24::bigint[]),
+        unnest($25::timestamptz[]),
+        unnest($26::bigint[]),
+        unnest($27::bigint[]),
+        unnest($28::bigint[]),
+        unnest($29::bigint[]),
+        unnest($30::bigint[])
 )
+INSERT INTO pl_tenants (pool_id, tenant, turn_no, active_units, queued, finish_tag)
 SELECT
     unnest($1::text[]),
-    unnest($2::bigint[]),
-    unnest($3::text[]),
-    unnest($4::timestamptz[]),
+    unnest($2::text[]),
+    unnest($3::bigint[]),
+    unnest($4::bigint[]),
     unnest($5::bigint[]),
-    unnest($6::bigint[]),
-    unnest($7::bigint[]),
-    unnest($8::bigint[]),
-    unnest($9::bigint[]),
-    unnest($10::bigint[]),
-    unnest($11::bigint[]),
-    unnest($12::bigint[]),
-    unnest($13::bigint[]),
-    unnest($14::bigint[]),
-    unnest($15::bigint[]),
-    unnest($16::bigint[]),
-    unnest($17::bigint[]),
-    unnest($18::bigint[]),
-    unnest($19::timestamptz[]),
-    unnest($20::bigint[]),
-    unnest($21::bigint[]),
-    unnest($22::bigint[]),
-    unnest($23::bigint[]),
-    unnest($24::bigint[])
+    unnest($6::bigint[])
 `
 
 type InsertTurnsParams struct {
-	PoolIds        []string
-	TurnNos        []int64
-	TurnIds        []string
-	Ats            []pgtype.Timestamptz
-	ActiveUnits    []int64
-	Ceilings       []int64
-	Running        []int64
-	Queued         []int64
-	QueuedLow      []int64
-	QueuedNormal   []int64
-	QueuedHigh     []int64
-	QueuedCritical []int64
-	Waiting        []int64
-	VirtualTimes   []int64
-	JobSeqs        []int64
-	RankSeqs       []int64
-	EventSeqs      []int64
-	MessageSeqs    []int64
-	NextDueAts     []pgtype.Timestamptz
-	HeadsLow       []int64
-	HeadsNormal    []int64
-	HeadsHigh      []int64
-	HeadsCritical  []int64
-	Drained        []int64
+	TenantPools       []string
+	Tenants           []string
+	TenantTurnNos     []int64
+	TenantActiveUnits []int64
+	TenantQueued      []int64
+	TenantFinishTags  []int64
+	PoolIds           []string
+	TurnNos           []int64
+	TurnIds           []string
+	Ats               []pgtype.Timestamptz
+	ActiveUnits       []int64
+	Ceilings          []int64
+	Running           []int64
+	Queued            []int64
+	QueuedLow         []int64
+	QueuedNormal      []int64
+	QueuedHigh        []int64
+	QueuedCritical    []int64
+	Waiting           []int64
+	VirtualTimes      []int64
+	JobSeqs           []int64
+	RankSeqs          []int64
+	EventSeqs         []int64
+	MessageSeqs       []int64
+	NextDueAts        []pgtype.Timestamptz
+	HeadsLow          []int64
+	HeadsNormal       []int64
+	HeadsHigh         []int64
+	HeadsCritical     []int64
+	Drained           []int64
 }
 
-// One row a pool: turns of several pools may share a transaction.
+// One row a pool, because turns of several pools may share a transaction, and what the turns leave
+// of their tenants. One statement: each costs as much to begin as some rows do.
 func (q *Queries) InsertTurns(ctx context.Context, arg InsertTurnsParams) error {
 	_, err := q.db.Exec(ctx, insertTurns,
+		arg.TenantPools,
+		arg.Tenants,
+		arg.TenantTurnNos,
+		arg.TenantActiveUnits,
+		arg.TenantQueued,
+		arg.TenantFinishTags,
 		arg.PoolIds,
 		arg.TurnNos,
 		arg.TurnIds,
