@@ -36,7 +36,7 @@ type entrance struct {
 
 // Bounds of a backlog.
 const (
-	mostQueued = 8192    // tasks; of longer queues nothing is kept
+	mostQueued = 20_000  // tasks, some 600 bytes each; of longer queues nothing is kept
 	mostBytes  = 4 << 20 // of payloads; the others are read when their tasks start
 )
 
