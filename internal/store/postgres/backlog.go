@@ -117,7 +117,8 @@ func (l *lane) merge() {
 			merged = append(append(merged, rest[:at]...), f)
 			rest = rest[at:]
 		}
-		l.sorted = append(merged, rest...)
+		merged = append(merged, rest...)
+		l.sorted = merged
 	}
 	l.fresh = l.fresh[:0]
 }
