@@ -4,6 +4,8 @@ import (
 	"context"
 	"time"
 
+	"github.com/google/uuid"
+
 	"github.com/parkinglot/parkinglot/internal/domain"
 	"github.com/parkinglot/parkinglot/internal/plan"
 	"github.com/parkinglot/parkinglot/internal/store"
@@ -131,9 +133,9 @@ func earlier(now, before *time.Time) bool {
 // resolve finds out what became of a turn whose commit is unknown, and goes on as
 // after any other outcome. Until then no other turn is taken.
 //
-// The idle turn in front waits for the pool's lock: when it was granted, the
-// transaction in doubt is over, and TurnCommitted cannot miss a commit that
-// is still under way in the server.
+// The turn that looks waits for the pool's lock. Where the turn in doubt is not there, it
+// takes its number: what is still on its way to the server, and would be executed only
+// now, is refused then. So TurnCommitted cannot miss a commit.
 func (l *loop) resolve(ctx context.Context) pause {
 	t := l.unresolved
 	committed, err := l.lookUp(ctx, t)
@@ -172,12 +174,17 @@ func (l *loop) lookUp(ctx context.Context, t *turn) (bool, error) {
 	defer cancel()
 
 	var now domain.Counters
+	doubt := &t.decisions.Counters
 	_, err := l.backend.store.Turn(ctx, store.TurnSpec{
 		Pool:   l.pool,
 		Gather: func() *plan.Requests { return &plan.Requests{NoStart: true} },
 		Decide: func(snap plan.Snapshot, _ *plan.Requests) plan.Decisions {
 			now = snap.Counters
-			return plan.Decisions{Now: snap.Now, Counters: snap.Counters, Idle: true}
+			fence := snap.Counters
+			if now.TurnNo < doubt.TurnNo {
+				fence.TurnNo, fence.TurnID, fence.At = fence.TurnNo+1, uuid.NewString(), snap.Now
+			}
+			return plan.Decisions{Now: snap.Now, Counters: fence, Idle: fence.TurnNo == now.TurnNo}
 		},
 	})
 	if err != nil {

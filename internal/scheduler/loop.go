@@ -11,7 +11,8 @@ import (
 )
 
 // loop takes the turns of one pool in this process. Everything but the inbox and
-// what view guards belongs to the loop's goroutine.
+// what view guards belongs to the loop's goroutine, or while that waits for a turn, to whoever
+// calls the functions of its TurnSpec.
 type loop struct {
 	s       *Scheduler
 	backend *backend

@@ -28,6 +28,7 @@ type turn struct {
 	pool     domain.Pool
 	tenants  map[domain.Tenant]domain.TenantUsage // as read
 	panicked error
+	noStart  bool // as newTurn set it
 
 	aside   time.Duration // spent on the turn before, meanwhile
 	strange any           // what that panicked with
@@ -48,7 +49,7 @@ func (l *loop) newTurn() *turn {
 	b.reqs.TurnID = uuid.NewString()
 	b.reqs.Worker = worker
 	b.reqs.NoStart = !may || l.s.draining.Load()
-	return &turn{batch: b, worker: worker, began: l.s.now()}
+	return &turn{batch: b, worker: worker, began: l.s.now(), noStart: b.reqs.NoStart}
 }
 
 // gather is store.TurnSpec.Gather: a second call adds what has come since.
@@ -82,9 +83,10 @@ func (l *loop) letAsk() {
 	}
 }
 
-// decide is store.TurnSpec.Decide. A panic of plan.Turn becomes an idle turn, so that
-// the transaction is rolled back in order.
+// decide is store.TurnSpec.Decide: of several calls the last one counts. A panic of plan.Turn
+// becomes an idle turn, so that the transaction is rolled back in order.
 func (l *loop) decide(t *turn, snap plan.Snapshot, reqs *plan.Requests) (d plan.Decisions) {
+	t.panicked, reqs.NoStart = nil, t.noStart
 	t.decided, t.at, t.before, t.pool = true, l.s.now(), snap.Counters, snap.Pool
 	t.tenants = snap.Tenants
 	l.recall(snap.Now)

@@ -5,11 +5,17 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"runtime/debug"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/parkinglot/parkinglot/internal/domain"
+	"github.com/parkinglot/parkinglot/internal/plan"
 	"github.com/parkinglot/parkinglot/internal/store"
 	"github.com/parkinglot/parkinglot/internal/store/postgres/dbsqlc"
 )
@@ -22,13 +28,15 @@ type convoys struct {
 	mu      sync.Mutex
 	waiting []*turn
 	under   int // convoys under way, or about to be
+	fewer   int // how often the most that may travel together is halved
 }
 
 const (
 	// convoysAtOnce keeps the database busy while the other one is being decided.
 	convoysAtOnce = 2
-	// mostTogether bounds the turns of one convoy, which all wait for its slowest.
-	mostTogether = 64
+	// mostTogether bounds the turns of one convoy, which all wait for its slowest. A convoy that is
+	// turned back halves the next ones: others should not suffer often for one.
+	mostTogether, mostHalved = 64, 6
 	// gatherYields is how often who leads a convoy lets others come along: pools that
 	// the last convoy has answered ask again at once.
 	gatherYields = 3
@@ -46,8 +54,8 @@ type seat struct {
 }
 
 // join returns true when the turn is to lead a convoy, false when it has come along with
-// one that is over.
-func (c *convoys) join(t *turn) (leads bool) {
+// one that is over, or gives up because ctx has ended.
+func (c *convoys) join(ctx context.Context, t *turn) (leads bool) {
 	c.mu.Lock()
 	if c.under < convoysAtOnce {
 		c.under++
@@ -57,16 +65,30 @@ func (c *convoys) join(t *turn) (leads bool) {
 	t.seat.told = make(chan bool, 1)
 	c.waiting = append(c.waiting, t)
 	c.mu.Unlock()
-	return <-t.seat.told
+	select {
+	case leads = <-t.seat.told:
+		return leads
+	case <-ctx.Done():
+	}
+	c.mu.Lock()
+	at := slices.Index(c.waiting, t)
+	if at >= 0 {
+		c.waiting = slices.Delete(c.waiting, at, at+1)
+	}
+	c.mu.Unlock()
+	if at >= 0 {
+		return false
+	}
+	return <-t.seat.told // it is being taken along
 }
 
 // take returns those that wait, as many as go along with one more.
 func (c *convoys) take() []*turn {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	n := min(len(c.waiting), mostTogether-1)
-	along := c.waiting[:n:n]
-	c.waiting = c.waiting[n:]
+	n := min(len(c.waiting), mostTogether>>c.fewer-1)
+	along := slices.Clone(c.waiting[:n])
+	c.waiting = slices.Delete(c.waiting, 0, n)
 	return along
 }
 
@@ -75,22 +97,37 @@ func (c *convoys) over() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if len(c.waiting) == 0 {
-		c.waiting = nil
 		c.under--
 		return
 	}
 	c.waiting[0].seat.told <- true
-	c.waiting = c.waiting[1:]
+	c.waiting = slices.Delete(c.waiting, 0, 1)
+}
+
+// went notes how a convoy of so many turns went.
+func (c *convoys) went(turns int, refused bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case !refused:
+		c.fewer = max(c.fewer-1, 0)
+	case turns > 1:
+		c.fewer = min(c.fewer+1, mostHalved)
+	}
 }
 
 // mayTravel reports whether the turn may go with a convoy: no other process takes turns of
-// the pool, as far as is known, and nobody holds its rows.
-func (t *turn) mayTravel() bool { return t.recalled.trusted() && t.recalled.solo == 0 && !t.careful }
+// the pool, as far as is known, nobody holds its rows, and nothing has to be read whatever
+// the requests.
+func (t *turn) mayTravel() bool {
+	r := t.recalled
+	return r.trusted() && r.solo == 0 && !t.careful && r.pool.Runtime != domain.RuntimeWeb && (r.counters.TurnNo+1)%headsEvery != 0
+}
 
 // travel takes the turn in a convoy. It returns false when the turn has to be taken alone:
 // nothing was written.
 func (s *Store) travel(ctx context.Context, t *turn) (arrived bool) {
-	if s.convoys.join(t) {
+	if s.convoys.join(ctx, t) {
 		s.lead(ctx, t)
 	}
 	if t.seat.panicked != nil {
@@ -99,28 +136,72 @@ func (s *Store) travel(ctx context.Context, t *turn) (arrived bool) {
 	return t.seat.arrived
 }
 
-// lead takes the turns that wait along with t.
+// lead takes the turns that wait along with t. Those that have to be taken alone are told at once.
 func (s *Store) lead(ctx context.Context, t *turn) {
 	defer s.convoys.over()
 	for range gatherYields {
 		runtime.Gosched()
 	}
 	along := s.convoys.take()
+	turns := make([]*turn, 0, len(along)+1)
 	defer func() {
-		for _, other := range along {
-			other.seat.told <- false
+		for _, each := range turns {
+			each.leave()
 		}
 	}()
-	var turns []*turn
+	conn, err := s.seatConn(ctx, append([]*turn{t}, along...))
+	if err == nil {
+		defer conn.Release()
+	}
+	load := 0
 	for _, each := range append([]*turn{t}, along...) {
-		if each.decided() {
+		if err == nil && load < plan.MaxRequests && each.decided() {
 			turns = append(turns, each)
+			load += each.load()
+			continue
 		}
+		each.leave()
 	}
 	if len(turns) > 0 {
 		// What was decided is sent, whoever has stopped waiting for it.
-		s.convoy(context.WithoutCancel(ctx), turns)
+		s.convoy(context.WithoutCancel(ctx), conn, turns)
 	}
+}
+
+// leave tells a turn that came along that its convoy is over for it.
+func (t *turn) leave() {
+	if t.seat.told != nil {
+		t.seat.told <- false
+	}
+}
+
+// seatConn returns a connection for a convoy. Who waits for one does what is to be done meanwhile.
+func (s *Store) seatConn(ctx context.Context, turns []*turn) (*pgxpool.Conn, error) {
+	if s.pool.Stat().IdleConns() == 0 {
+		for _, t := range turns {
+			t.meanwhile()
+		}
+	}
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	conn, err := s.pool.Acquire(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("get a connection: %w", err)
+	}
+	return conn, nil
+}
+
+// load is how much the turn adds to a convoy, as a number of requests: large payloads are
+// as many as would fill a turn with them.
+func (t *turn) load() int {
+	bytes := 0
+	for i := range t.rq.Submits {
+		bytes += len(t.rq.Submits[i].Payload)
+	}
+	for i := range t.rq.Settles {
+		bytes += len(t.rq.Settles[i].Result)
+	}
+	return t.rq.Len() + bytes/(plan.MaxBytes/plan.MaxRequests)
 }
 
 // decided decides the turn on what is recalled, if nothing has to be read for it.
@@ -146,13 +227,8 @@ func (t *turn) decided() (yes bool) {
 
 // meanwhile calls the caller's Meanwhile.
 func (t *turn) meanwhile() {
-	defer func() {
-		if p := recover(); p != nil && t.seat.panicked == nil {
-			t.seat.panicked = p
-		}
-	}()
 	if t.spec.Meanwhile != nil {
-		t.spec.Meanwhile()
+		t.safely(t.spec.Meanwhile)
 	}
 }
 
@@ -165,47 +241,57 @@ func (s *Store) now() (time.Time, bool) {
 }
 
 // convoy writes what the turns have decided, in one transaction of one round trip.
-func (s *Store) convoy(ctx context.Context, turns []*turn) {
-	if s.pool.Stat().IdleConns() == 0 {
-		for _, t := range turns {
-			t.meanwhile()
-		}
-	}
-	err := s.sendConvoy(ctx, turns)
+func (s *Store) convoy(ctx context.Context, conn *pgxpool.Conn, turns []*turn) {
+	err := s.sendConvoy(ctx, conn, turns)
 	var refused *pgconn.PgError
-	switch {
-	case err == nil:
-		for _, t := range turns {
-			t.seat.arrived = true
-			t.committed()
-		}
-		return
-	case errors.Is(err, errNothingSent), errors.As(err, &refused) && refused.SeverityUnlocalized == "ERROR":
+	wrong := errors.As(err, &refused) && refused.SeverityUnlocalized == "ERROR"
+	if wrong || errors.Is(err, errNothingSent) || pgconn.SafeToRetry(err) {
 		// Every turn is taken alone: which of them is the cause is found out there.
-		s.reckoning.forget()
+		if wrong && strings.HasSuffix(refused.Message, "clocks") {
+			s.reckoning.forget()
+		}
 		s.riverIDs.refused(err)
 		s.log.DebugContext(ctx, "turns decided on what was recalled are decided again", "pools", len(turns), "error", err)
+		s.convoys.went(len(turns), true)
 		for _, t := range turns {
 			t.seat.refused = true
 		}
 		return
 	}
-	for _, t := range turns {
-		t.seat.arrived = true
-		t.seat.err = fmt.Errorf("postgres: %s: %w: %w", t.what(), store.ErrCommitUnknown, err)
+	for _, t := range turns { // before anything else can go wrong
+		if t.seat.arrived = true; err != nil {
+			t.seat.err = fmt.Errorf("postgres: %s: %w: %w", t.what(), store.ErrCommitUnknown, err)
+		}
 	}
+	if err != nil {
+		return
+	}
+	s.convoys.went(len(turns), false)
+	for _, t := range turns {
+		t.safely(t.committed)
+	}
+}
+
+// safely leaves a panic to the turn's own goroutine.
+func (t *turn) safely(f func()) {
+	defer func() {
+		if p := recover(); p != nil && t.seat.panicked == nil {
+			t.seat.panicked = p
+		}
+	}()
+	f()
 }
 
 var errNothingSent = errors.New("nothing was sent")
 
-func (s *Store) sendConvoy(ctx context.Context, turns []*turn) error {
-	acquiring, cancel := context.WithTimeout(ctx, callTimeout)
-	conn, err := s.pool.Acquire(acquiring)
-	cancel()
-	if err != nil {
-		return fmt.Errorf("%w: %w", errNothingSent, err)
-	}
-	defer conn.Release()
+// sendConvoy sends the turns. A panic on the way leaves open what was sent, as a lost connection does.
+func (s *Store) sendConvoy(ctx context.Context, conn *pgxpool.Conn, turns []*turn) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("panic: %v", p)
+			s.log.ErrorContext(ctx, "sending turns panicked", "panic", p, "stack", string(debug.Stack()))
+		}
+	}()
 	guard := dbsqlc.ExpressGuardParams{Clock: s.clock()}
 	var keys []int64
 	for _, t := range turns {
@@ -219,7 +305,7 @@ func (s *Store) sendConvoy(ctx context.Context, turns []*turn) error {
 	if err != nil {
 		return fmt.Errorf("%w: %w", errNothingSent, err)
 	}
-	ctx, cancel = context.WithTimeout(ctx, tripTimeout)
+	ctx, cancel := context.WithTimeout(ctx, tripTimeout)
 	defer cancel()
 	var now time.Time
 	err = pipelinedWhile(ctx, conn, func() {

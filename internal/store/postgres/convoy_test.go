@@ -154,7 +154,7 @@ func TestOthersDoNotSufferForOneTurn(t *testing.T) {
 func TestAWrongClockIsNoticed(t *testing.T) {
 	t.Parallel()
 	var mu sync.Mutex
-	now := time.Now()
+	now := time.Now().Add(time.Minute) // after the pool was made
 	clock := func(ahead time.Duration) time.Time {
 		mu.Lock()
 		defer mu.Unlock()
@@ -179,6 +179,38 @@ func TestAWrongClockIsNoticed(t *testing.T) {
 		require.False(t, d.Now.Before(decided[0]), "a pool's clock never runs backwards")
 		b.turn(t, plan.Requests{Submits: tasks(uuid.NewString(), 1)})
 	}
+	b.agrees(t)
+}
+
+// A row of the queue that somebody changed by hand refuses a turn once or twice, not for ever.
+func TestAQueuedRowChangedByHandIsFound(t *testing.T) {
+	t.Parallel()
+	db := dbtest.Postgres(t)
+	wire := newWire(t, db.URL)
+	b := &bundle{Store: open(t, db, postgres.Options{URL: wire.url, MaxConns: 1}), db: db}
+	b.pool(t, "p", func(p *domain.Pool) { p.MaxUnits, p.Policy = 1, domain.PolicyFIFO })
+	b.turn(t, plan.Requests{Submits: tasks("a", 8)})
+	running := b.turn(t, plan.Requests{Submits: tasks("b", 1)})
+	require.Empty(t, running.Started)
+	b.exec(t, "UPDATE pl_queue_jobs SET attempt = 3, max_attempts = 5 WHERE task_id = 'a-1'") // the front
+	started := b.value(t, "SELECT job_id FROM pl_running_jobs")
+	trips := 0
+	for i := range 5 {
+		before := wire.tripsSoFar()
+		d := b.turn(t, plan.Requests{
+			Settles: []plan.Settle{{Ref: domain.Ref{PoolID: "p", JobID: domain.JobID(started), Attempt: 1}, Units: 1, Verdict: plan.VerdictCompleted}},
+			Submits: tasks(fmt.Sprint("c", i), 1),
+		})
+		if i == 0 {
+			require.Equal(t, domain.TaskID("a-1"), d.Started[0].TaskID)
+			require.Equal(t, 4, d.Started[0].Attempt, "by the row")
+			d = b.turn(t, plan.Requests{Settles: settled(d.Started)})
+		}
+		require.Len(t, d.Started, 1)
+		started = int64(d.Started[0].JobID)
+		trips = wire.tripsSoFar() - before
+	}
+	require.Equal(t, 1, trips)
 	b.agrees(t)
 }
 

@@ -22,17 +22,18 @@ const (
 const lookBehind = 32
 
 // snapshot returns what a turn at now would read for the requests, and whether all of that is
-// known, and no timer is due. Every headsEvery turns one reads, so that what somebody changed by
-// hand is found.
+// known, and no timer is due.
 func (r *recollection) snapshot(rq *plan.Requests, now time.Time) (snap plan.Snapshot, enough bool) {
 	p, c := &r.pool, &r.counters
-	now = latest(now, c.At)
 	switch {
-	case rq.Len() != len(rq.Submits)+len(rq.Settles), rq.Len() == 0, p.Runtime == domain.RuntimeWeb:
+	case c.At.Sub(now) > mostAhead:
 		return snap, false
-	case c.NextDueAt != nil && !c.NextDueAt.After(now), (c.TurnNo+1)%headsEvery == 0:
+	case rq.Len() != len(rq.Submits)+len(rq.Settles), rq.Len() == 0:
+		return snap, false
+	case c.NextDueAt != nil && !c.NextDueAt.After(now):
 		return snap, false
 	}
+	now = latest(now, c.At)
 	snap = plan.Snapshot{
 		Now: now, Pool: *p, Counters: *c, NextDueAt: c.NextDueAt, LaneLimit: r.laneLimit(rq),
 		Tenants: make(map[domain.Tenant]domain.TenantUsage),

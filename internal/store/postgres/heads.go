@@ -27,8 +27,8 @@ type place struct {
 
 const noBound = math.MinInt64
 
-// headsEvery is how often the heads are given up for one turn, so that a rank that
-// somebody changed by hand is found all the same.
+// headsEvery is how often a turn reads whatever is recalled, and the heads are given up for one turn, so that
+// a rank that somebody changed by hand is found all the same.
 const headsEvery = 64
 
 func (r *reads) heads(snap *plan.Snapshot) *heads {

@@ -10,7 +10,8 @@ import (
 
 // memory is what this process's last turn of each pool left behind: as long as no other
 // process takes a turn in between, the next one need not read it again. Whether one has
-// is read under the pool's lock, so that nothing is ever decided by what is old. Safe
+// is read under the pool's lock, before the decision or with its writes, so that nothing is ever
+// written that was decided by what is old. Safe
 // for concurrent use; what it has of a pool belongs to the turn that took it.
 type memory struct {
 	mu    sync.Mutex
@@ -28,14 +29,15 @@ type recollection struct {
 	running map[domain.JobID]domain.Task
 	// queue is what is queued, if that is known: see whole.
 	queue *backlog
-	// tenants is the usage of every tenant of a task in running or in queue, of those with a cap
-	// in the pool, and of others.
+	// tenants is the usage of those with a cap in the pool, of all whose tasks are in queue, and of
+	// others, of whom some may be missing.
 	tenants map[domain.Tenant]domain.TenantUsage
 	// trust says how often in a row it was right; below zero, how often it has to
 	// be right before a turn relies on it again.
 	trust int
 	// solo is how many turns have to be taken before one goes with a convoy again.
-	solo int
+	solo    int
+	refused int // times in a row that the database did not agree
 	// crowd says that others are expected to have the pool's lock: as long as turns of this
 	// process alone have not shown otherwise.
 	crowd bool
@@ -43,7 +45,8 @@ type recollection struct {
 
 // Bounds of a recollection.
 const (
-	mostRemembered = 100_000 // tasks and tenants of all pools; what a pool has above that is forgotten
+	mostRemembered = 100_000 // tasks and tenants of all pools
+	mostTenants    = 20_000  // of a pool; with more everything is read once
 	distrust       = -8      // after another process's turn: those come in numbers
 	soloTurns      = 8       // of a pool that a convoy was turned back for
 )
@@ -61,13 +64,27 @@ func (m *memory) take(pool domain.PoolID) *recollection {
 	return r
 }
 
+// keep remembers a pool again. Where all pools are too much together, others are forgotten,
+// whichever.
 func (m *memory) keep(pool domain.PoolID, r *recollection) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.pools == nil {
 		m.pools = make(map[domain.PoolID]*recollection)
 	}
-	if m.size+r.size() > mostRemembered {
+	if old := m.pools[pool]; old != nil {
+		m.size -= old.size()
+	}
+	for other, old := range m.pools {
+		if m.size+r.size() <= mostRemembered {
+			break
+		}
+		if other != pool {
+			m.size -= old.size()
+			delete(m.pools, other)
+		}
+	}
+	if r.size() > mostRemembered {
 		r = newRecollection(distrust)
 	}
 	m.size += r.size()
@@ -94,6 +111,11 @@ func (r *recollection) next(t *turn) *recollection {
 		r.trust, r.solo = min(r.trust+1, 1), max(r.solo-1, 0)
 	default:
 		r = r.othersTurn()
+	}
+	if t.seat.refused {
+		r.blame(t)
+	} else if t.seat.arrived {
+		r.refused = 0
 	}
 	r.crowd = t.waited || r.crowd && r.trust < 0
 	for i := range t.rq.Settles { // ends, or is not as it was thought to be
@@ -123,31 +145,53 @@ func (r *recollection) next(t *turn) *recollection {
 	return r
 }
 
+// blame looks for the cause of a refusal in what is recalled. Somebody else's turn is found by its
+// number, and tasks that are sent again are known. Whatever it is when that happens time and again, a
+// row changed by hand say, none of it is gone by any more.
+func (r *recollection) blame(t *turn) {
+	if t.resent {
+		r.solo = soloTurns
+	}
+	if r.refused++; r.refused > 1 {
+		r.running, r.queue, r.refused = make(map[domain.JobID]domain.Task), newBacklog(), 0
+	}
+}
+
 // whole reports whether the queue that t read is known; if not, and t has read all of it, it
 // is now.
 func (r *recollection) whole(t *turn) bool {
 	queued := t.counters.Queued + t.counters.Waiting
-	if r.holds(&t.counters) && int64(len(r.queue.tasks)) == queued {
-		return true
-	}
-	r.queue = newBacklog()
-	if int64(len(t.candidates)) == queued {
-		for i := range t.candidates {
-			r.queue.note(&t.candidates[i])
+	known := r.holds(&t.counters) && int64(len(r.queue.tasks)) == queued
+	if int64(len(t.candidates)) != queued {
+		if !known {
+			r.queue = newBacklog()
 		}
-		return true
+		return known
 	}
-	return false
+	// As it was read, with the payloads that are known: a change by hand counts from now on.
+	old := r.queue
+	r.queue = newBacklog()
+	for i := range t.candidates {
+		c := t.candidates[i]
+		if e, kept := old.tasks[c.JobID]; kept && known {
+			c.Payload, c.Labels = e.task.Payload, e.task.Labels
+		}
+		r.queue.note(&c)
+	}
+	return true
 }
 
-// size is what the bound of a memory counts.
-func (r *recollection) size() int { return len(r.running) + len(r.tenants) + len(r.queue.tasks) }
+// size is what the bound of a memory counts: tasks and tenants of some 600 bytes, and as much of payloads.
+func (r *recollection) size() int {
+	const each = 600
+	return len(r.running) + len(r.tenants) + len(r.queue.tasks) + r.queue.bytes/each
+}
 
 // othersTurn returns what is left of r when another process has taken a turn: what runs in this
 // one. That may have been changed too, so whoever goes by it has the database check it.
 func (r *recollection) othersTurn() *recollection {
 	next := newRecollection(distrust)
-	next.crowd = r.crowd
+	next.crowd, next.solo = r.crowd, r.solo
 	if r.pool.Runtime == domain.RuntimeNative {
 		next.running = r.running
 	}

@@ -116,7 +116,7 @@ const mostForeseen = 256 // tenants
 // foresee returns the reads for a turn whose requests are not known yet: submissions for tenants
 // met in the last turn, and settlements of tasks that run here. nil: that is not worth it.
 func (t *turn) foresee(recalled *recollection) *reads {
-	if recalled == nil || t.careful || recalled.pool.Runtime == domain.RuntimeWeb || len(recalled.tenants) > mostForeseen {
+	if recalled == nil || t.careful || recalled.solo > 0 || recalled.pool.Runtime == domain.RuntimeWeb || len(recalled.tenants) > mostForeseen {
 		return nil
 	}
 	r := &reads{

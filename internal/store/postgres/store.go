@@ -153,6 +153,10 @@ func poolConfig(opts Options) (*pgxpool.Config, error) {
 	if cc.RuntimeParams["application_name"] == "" {
 		cc.RuntimeParams["application_name"] = "parkinglot"
 	}
+	if !opts.Pooled { // the implicit transactions cannot say it
+		cc.RuntimeParams["default_transaction_isolation"] = "read committed"
+		cc.RuntimeParams["default_transaction_read_only"] = "off"
+	}
 	if cc.ConnectTimeout == 0 {
 		cc.ConnectTimeout = callTimeout
 	}

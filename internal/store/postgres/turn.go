@@ -37,6 +37,7 @@ type turn struct {
 	seat     seat          // in a convoy
 	waited   bool          // somebody else had the pool's lock
 	byHeart  bool          // tasks were not read but recalled
+	resent   bool          // tasks are known that are submitted
 	unknown  bool          // task ids were not read: the write has to check that they are new
 
 	rq *plan.Requests
@@ -106,9 +107,7 @@ func (t *turn) attempt(ctx context.Context) error {
 	if !snap.CandidatesCut {
 		t.candidates = slices.Clone(snap.Candidates)
 	}
-	if t.seat.refused && t.recalled != nil && len(snap.Known) > 0 {
-		t.recalled.solo = soloTurns // tasks are sent again: others need not suffer for it
-	}
+	t.resent = len(snap.Known) > 0
 	t.decide(snap, read.heads(&snap))
 	if t.d.Idle {
 		t.rollback(ctx)
@@ -253,7 +252,9 @@ func (t *turn) readLocked(ctx context.Context, recalled *recollection) (*reads, 
 // readAgain reads everything if another process has taken a turn since the one that is
 // recalled: then that says nothing.
 func (t *turn) readAgain(ctx context.Context, r *reads) error {
-	t.reckoning.saw(r.found.Now.Time, time.Now())
+	if r.found.Now.Time.After(r.found.PlPoolTurn.At.Time) { // else it is the last turn's, and no clock's
+		t.reckoning.saw(r.found.Now.Time, time.Now())
+	}
 	if found := countersOf(&r.found.PlPoolTurn); !r.trusting || r.recalled.holds(&found) {
 		return nil
 	}

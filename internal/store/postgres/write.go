@@ -122,7 +122,7 @@ func (w *writes) addEvents(events []domain.Event) {
 }
 
 // send sends everything. The turns come first, so that a second turn from the same state
-// is refused as just that.
+// is refused before anything else is done.
 func (w *writes) send(ctx context.Context, p pipe) error {
 	if err := p.InsertTurns(ctx, w.turns); err != nil {
 		return err
