@@ -111,6 +111,46 @@ func TestUnknownCommitIsResolved(t *testing.T) {
 	}
 }
 
+// A turn that was looked for and not found is refused when it arrives after all, also before any other
+// turn has been taken.
+func TestUnknownCommitThatArrivesLate(t *testing.T) {
+	t.Parallel()
+	st := &faulty{Store: memory(t, newPool(domain.BackendMemory))}
+	p := launch(t, options(st), newRunner(nil))
+	require.NoError(t, answerOr(p.Submit(t.Context(), poolID, []plan.Submit{submit("first")})))
+	wantStatus(t, st, "first", domain.StatusCompleted)
+
+	var late error
+	seen := 0
+	st.set(func(f *faulty) {
+		f.commit = []commitFault{{durable: false}}
+		f.after = func() {
+			lost := st.lostTurns()
+			if seen += len(lost); seen != 2 { // the call after the lost one: that which looks for it
+				return
+			}
+			_, late = st.Store.Turn(t.Context(), store.TurnSpec{
+				Pool:   poolID,
+				Gather: func() *plan.Requests { return &plan.Requests{} },
+				Decide: func(plan.Snapshot, *plan.Requests) plan.Decisions { return lost[0] },
+			})
+		}
+	})
+	answers, err := p.Submit(t.Context(), poolID, submits(3))
+	require.NoError(t, err)
+	require.ErrorIs(t, late, store.ErrGuard)
+	for _, a := range answers {
+		require.False(t, a.Known, "decided once")
+	}
+	for i := range 3 {
+		wantStatus(t, st, domain.TaskID(fmt.Sprint("task-", i)), domain.StatusCompleted)
+	}
+	for ref, n := range p.run.started() {
+		require.Equal(t, 1, n, "attempt %v", ref)
+	}
+	wantBalance(t, st)
+}
+
 func TestCallersOfAnUnknownCommitAreNotKeptWaiting(t *testing.T) {
 	t.Parallel()
 	st := &faulty{Store: memory(t, newPool(domain.BackendMemory))}

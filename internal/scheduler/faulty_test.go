@@ -27,6 +27,7 @@ type faulty struct {
 	poison   func(*plan.Requests) error
 	commit   []commitFault // of the next turns that write
 	unknowns int
+	lost     []plan.Decisions // of commits that did not go through
 	after    func() // runs between the commit of a turn and its answer
 }
 
@@ -48,6 +49,13 @@ func (f *faulty) turnCount() int {
 	defer f.mu.Unlock()
 
 	return f.turns
+}
+
+func (f *faulty) lostTurns() []plan.Decisions {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+
+	return slices.Clone(f.lost)
 }
 
 func (f *faulty) unavailable() error {
@@ -92,6 +100,7 @@ func (f *faulty) Turn(ctx context.Context, spec store.TurnSpec) (plan.Decisions,
 			unknown = fmt.Errorf("%w: %w", store.ErrCommitUnknown, errInjected)
 			if !fault.durable {
 				lost = d
+				f.lost = append(f.lost, d)
 			}
 		}
 		if refused != nil || lost.Counters.TurnNo > 0 {
