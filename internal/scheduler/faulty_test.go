@@ -28,7 +28,7 @@ type faulty struct {
 	commit   []commitFault // of the next turns that write
 	unknowns int
 	lost     []plan.Decisions // of commits that did not go through
-	after    func() // runs between the commit of a turn and its answer
+	after    func()           // runs between the commit of a turn and its answer
 }
 
 // commitFault is how a COMMIT goes wrong.
