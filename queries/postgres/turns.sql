@@ -47,7 +47,7 @@ FROM (
         set_config('enable_sort', 'off', true),
         set_config('plan_cache_mode', 'force_generic_plan', true),
         set_config('jit', 'off', true),
-        pl_expect(
+        pl_agree(
             (SELECT count(*) FROM unnest(@keys::bigint[]) AS k WHERE pg_try_advisory_xact_lock(k)),
             cardinality(@keys::bigint[]), 'locks of pools'
         )
@@ -60,7 +60,7 @@ FROM (
 -- wrong by, and behind by no more than a statement may wait. ORDER BY leaves one index to look
 -- a task id up in.
 SELECT
-    pl_expect((
+    pl_agree((
         SELECT count(*)
         FROM (
             SELECT
@@ -82,7 +82,7 @@ SELECT
         ) AS v
         WHERE t.turn_no = e.turn_no AND t.turn_id = e.turn_id AND v.version = e.version
     ), cardinality(@pool_ids::text[]), 'pools as they were left'),
-    pl_expect((
+    pl_agree((
         SELECT count(*)
         FROM (SELECT unnest(@task_pools::text[]) AS pool_id, unnest(@task_ids::text[]) AS task_id) AS n
         CROSS JOIN LATERAL (
@@ -92,7 +92,7 @@ SELECT
             LIMIT 1
         ) AS k
     ), 0, 'tasks that are new'),
-    pl_expect((
+    pl_agree((
         SELECT count(*) WHERE coalesce(sqlc.narg(clock)::timestamptz, clock_timestamp())
             BETWEEN @earliest::timestamptz AND @latest::timestamptz
     ), 1, 'clocks');

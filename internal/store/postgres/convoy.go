@@ -308,6 +308,7 @@ func (s *Store) sendConvoy(ctx context.Context, conn *pgxpool.Conn, turns []*tur
 	ctx, cancel := context.WithTimeout(ctx, tripTimeout)
 	defer cancel()
 	var now time.Time
+	sent := time.Now()
 	err = pipelinedWhile(ctx, conn, func() {
 		for _, t := range turns {
 			t.meanwhile()
@@ -328,7 +329,7 @@ func (s *Store) sendConvoy(ctx context.Context, conn *pgxpool.Conn, turns []*tur
 	if err != nil {
 		return err
 	}
-	s.reckoning.saw(now, time.Now())
+	s.reckoning.saw(now, sent, time.Now())
 	s.summaries.committed(w.finished) //nolint:contextcheck // what is summarised afterwards does not end with this call
 	return nil
 }

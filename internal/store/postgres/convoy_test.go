@@ -30,7 +30,7 @@ func TestATurnThatNeedsNoReadIsOneRoundTrip(t *testing.T) {
 	t.Parallel()
 	db := dbtest.Postgres(t)
 	wire := newWire(t, db.URL)
-	b := &bundle{Store: open(t, db, postgres.Options{URL: wire.url, MaxConns: 1}), db: db}
+	b := &bundle{Store: open(t, db, postgres.Options{URL: wire.url, MaxConns: 1, Now: time.Now}), db: db}
 	b.pool(t, "p", func(p *domain.Pool) { p.Tenants = map[domain.Tenant]domain.TenantPolicy{"acme": {MaxUnits: 4}} })
 	far := time.Now().Add(time.Hour)
 	running, trips := []domain.Task(nil), 0
@@ -53,7 +53,7 @@ func TestATurnThatNeedsNoReadIsOneRoundTrip(t *testing.T) {
 // Turns of many pools that come together share transactions, each with its own decisions.
 func TestTurnsOfManyPoolsShareATransaction(t *testing.T) {
 	t.Parallel()
-	b := setup(t, postgres.Options{})
+	b := setup(t, postgres.Options{Now: time.Now}) // a clock that is known without a quick answer
 	const pools, rounds = 40, 5
 	for i := range pools {
 		b.pool(t, domain.PoolID(fmt.Sprint("pool-", i)))
@@ -187,7 +187,7 @@ func TestAQueuedRowChangedByHandIsFound(t *testing.T) {
 	t.Parallel()
 	db := dbtest.Postgres(t)
 	wire := newWire(t, db.URL)
-	b := &bundle{Store: open(t, db, postgres.Options{URL: wire.url, MaxConns: 1}), db: db}
+	b := &bundle{Store: open(t, db, postgres.Options{URL: wire.url, MaxConns: 1, Now: time.Now}), db: db}
 	b.pool(t, "p", func(p *domain.Pool) { p.MaxUnits, p.Policy = 1, domain.PolicyFIFO })
 	b.turn(t, plan.Requests{Submits: tasks("a", 8)})
 	running := b.turn(t, plan.Requests{Submits: tasks("b", 1)})

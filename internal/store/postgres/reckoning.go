@@ -17,23 +17,27 @@ type reckoning struct {
 }
 
 const (
-	// drift bounds how differently two clocks run: 1/2000 is several times what
-	// NTP allows (500 ppm, RFC 5905).
-	drift = 2000
+	// drift is how much slower than its own clock a process takes the database's to run, 50 ppm: a
+	// reckoning that is ahead all the same is refused.
+	drift = 20_000
+	// mostLag is how long a reading may have been on its way that a reckoning begins with: what is
+	// decided by it is dated that much too early at most.
+	mostLag = 5 * time.Millisecond
 	// reckonFor is how long a reading is good for.
 	reckonFor = time.Minute
 )
 
-// saw notes a reading of the database's clock that arrived at here. The reckoning goes by
-// whichever is later, the reading or what was reckoned.
-func (r *reckoning) saw(there, here time.Time) {
+// saw notes a reading of the database's clock that was asked for at sent and arrived at here. The
+// reckoning goes by whichever is later, the reading or what was reckoned.
+func (r *reckoning) saw(there, sent, here time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.there.IsZero() || here.Sub(r.here) > reckonFor || there.After(r.at(here)) {
+	switch known := !r.there.IsZero() && here.Sub(r.here) <= reckonFor; {
+	case known && !there.After(r.at(here)):
+		r.there, r.here = r.at(here), here
+	case known || here.Sub(sent) <= mostLag:
 		r.there, r.here = there, here
-		return
 	}
-	r.there, r.here = r.at(here), here
 }
 
 // now returns the database's clock when this process's shows here; false: not known.

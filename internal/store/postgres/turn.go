@@ -35,6 +35,7 @@ type turn struct {
 	recalled *recollection
 	conn     *pgxpool.Conn // of a transaction of its own
 	seat     seat          // in a convoy
+	asked    time.Time     // when the clock was read, at the earliest
 	waited   bool          // somebody else had the pool's lock
 	byHeart  bool          // tasks were not read but recalled
 	resent   bool          // tasks are known that are submitted
@@ -173,6 +174,7 @@ func (t *turn) read(ctx context.Context) (*reads, error) {
 	t.rq = t.spec.Gather()
 	r := t.newReads(recalled)
 	var locked bool
+	t.asked = time.Now()
 	err := pipelinedWhile(ctx, t.conn, t.spec.Meanwhile, func(p pipe) (err error) {
 		if err = t.begin(ctx, p, rowLockTimeout); err != nil {
 			return err
@@ -242,6 +244,7 @@ func lockFailed(err error) error {
 // readLocked gathers and reads once the lock is there.
 func (t *turn) readLocked(ctx context.Context, recalled *recollection) (*reads, error) {
 	t.rq = t.spec.Gather()
+	t.asked = time.Now()
 	r := t.newReads(recalled)
 	if err := t.ask(ctx, r); err != nil {
 		return r, err
@@ -253,7 +256,7 @@ func (t *turn) readLocked(ctx context.Context, recalled *recollection) (*reads, 
 // recalled: then that says nothing.
 func (t *turn) readAgain(ctx context.Context, r *reads) error {
 	if r.found.Now.Time.After(r.found.PlPoolTurn.At.Time) { // else it is the last turn's, and no clock's
-		t.reckoning.saw(r.found.Now.Time, time.Now())
+		t.reckoning.saw(r.found.Now.Time, t.asked, time.Now())
 	}
 	if found := countersOf(&r.found.PlPoolTurn); !r.trusting || r.recalled.holds(&found) {
 		return nil

@@ -100,6 +100,7 @@ func (w *writes) add(t *turn) error {
 		return err
 	}
 	addChanges(&w.changed, pool.PoolID, d.Changed)
+	w.changed.ByHeart = w.changed.ByHeart || t.byHeart
 	w.live.add(pool.PoolID, d)
 	addRiverJobs(&w.carried, t.carried)
 	w.arrived = append(w.arrived, d.RiverDone...)

@@ -1494,27 +1494,27 @@ WITH w AS (
       SELECT l.place, m.mark, c.pool_id, c.job_id, c.from_status, c.from_attempt, c.from_cancel_asked_at, c.priority, c.lane, c.rank, c.status, c.reason_code, c.reason, c.attempt, c.max_attempts, c.overtaken, c.not_before, c.started_at, c.finished_at, c.cancel_asked_at, c.holder, c.river_job_id, c.result
       FROM (
         SELECT
-            unnest($3::text[]) AS pool_id,
-            unnest($4::bigint[]) AS job_id,
-            unnest($5::text[]) AS from_status,
-            unnest($6::integer[]) AS from_attempt,
-            unnest($7::timestamptz[]) AS from_cancel_asked_at,
-            unnest($8::smallint[]) AS priority,
-            unnest($9::text[]) AS lane,
-            unnest($10::bigint[]) AS rank,
-            unnest($11::text[]) AS status,
-            unnest($12::text[]) AS reason_code,
-            unnest($13::text[]) AS reason,
-            unnest($14::integer[]) AS attempt,
-            unnest($15::integer[]) AS max_attempts,
-            unnest($16::integer[]) AS overtaken,
-            unnest($17::timestamptz[]) AS not_before,
-            unnest($18::timestamptz[]) AS started_at,
-            unnest($19::timestamptz[]) AS finished_at,
-            unnest($20::timestamptz[]) AS cancel_asked_at,
-            unnest($21::text[]) AS holder,
-            unnest($22::bigint[]) AS river_job_id,
-            unnest($23::text[]) AS result
+            unnest($4::text[]) AS pool_id,
+            unnest($5::bigint[]) AS job_id,
+            unnest($6::text[]) AS from_status,
+            unnest($7::integer[]) AS from_attempt,
+            unnest($8::timestamptz[]) AS from_cancel_asked_at,
+            unnest($9::smallint[]) AS priority,
+            unnest($10::text[]) AS lane,
+            unnest($11::bigint[]) AS rank,
+            unnest($12::text[]) AS status,
+            unnest($13::text[]) AS reason_code,
+            unnest($14::text[]) AS reason,
+            unnest($15::integer[]) AS attempt,
+            unnest($16::integer[]) AS max_attempts,
+            unnest($17::integer[]) AS overtaken,
+            unnest($18::timestamptz[]) AS not_before,
+            unnest($19::timestamptz[]) AS started_at,
+            unnest($20::timestamptz[]) AS finished_at,
+            unnest($21::timestamptz[]) AS cancel_asked_at,
+            unnest($22::text[]) AS holder,
+            unnest($23::bigint[]) AS river_job_id,
+            unnest($24::text[]) AS result
       ) AS c
       CROSS JOIN LATERAL (
         SELECT q.ctid AS place FROM pl_queue_jobs AS q
@@ -1534,10 +1534,14 @@ WITH w AS (
     DELETE FROM pl_running_jobs AS n USING w WHERE n.ctid = w.mark
     RETURNING 1
 )
-SELECT pl_expect((SELECT count(*) FROM w), $1::bigint, 'tasks'), pl_expect((SELECT count(*) FROM u), $2::bigint, 'running tasks')
+SELECT
+    CASE WHEN $1::boolean THEN pl_agree((SELECT count(*) FROM w), $2::bigint, 'tasks')
+         ELSE pl_expect((SELECT count(*) FROM w), $2::bigint, 'tasks') END,
+    pl_expect((SELECT count(*) FROM u), $3::bigint, 'running tasks')
 `
 
 type UpdateJobsParams struct {
+	ByHeart            bool
 	Want               int64
 	Ended              int64
 	PoolIds            []string
@@ -1564,12 +1568,13 @@ type UpdateJobsParams struct {
 }
 
 // Guarded: a row that is no longer in the state that the turn read is not touched, and
-// the turn fails. Identity, payload and labels never change. Rows are looked up one by
+// the turn fails, and where rows were not read but recalled (by_heart), that is how it is found out. Identity, payload and labels never change. Rows are looked up one by
 // one and then updated by their place, because a join of the two lists may be planned the
 // wrong way round, which no statistics would correct on a table that was empty. The marks of those
 // whose attempt ended go with it.
 func (q *Queries) UpdateJobs(ctx context.Context, arg UpdateJobsParams) error {
 	_, err := q.db.Exec(ctx, updateJobs,
+		arg.ByHeart,
 		arg.Want,
 		arg.Ended,
 		arg.PoolIds,

@@ -92,7 +92,7 @@ func (q *Queries) CountTenantJobs(ctx context.Context, poolID string) ([]CountTe
 
 const expressGuard = `-- name: ExpressGuard :exec
 SELECT
-    pl_expect((
+    pl_agree((
         SELECT count(*)
         FROM (
             SELECT
@@ -114,7 +114,7 @@ SELECT
         ) AS v
         WHERE t.turn_no = e.turn_no AND t.turn_id = e.turn_id AND v.version = e.version
     ), cardinality($1::text[]), 'pools as they were left'),
-    pl_expect((
+    pl_agree((
         SELECT count(*)
         FROM (SELECT unnest($5::text[]) AS pool_id, unnest($6::text[]) AS task_id) AS n
         CROSS JOIN LATERAL (
@@ -124,7 +124,7 @@ SELECT
             LIMIT 1
         ) AS k
     ), 0, 'tasks that are new'),
-    pl_expect((
+    pl_agree((
         SELECT count(*) WHERE coalesce($7::timestamptz, clock_timestamp())
             BETWEEN $8::timestamptz AND $9::timestamptz
     ), 1, 'clocks')
@@ -175,7 +175,7 @@ FROM (
         set_config('enable_sort', 'off', true),
         set_config('plan_cache_mode', 'force_generic_plan', true),
         set_config('jit', 'off', true),
-        pl_expect(
+        pl_agree(
             (SELECT count(*) FROM unnest($3::bigint[]) AS k WHERE pg_try_advisory_xact_lock(k)),
             cardinality($3::bigint[]), 'locks of pools'
         )
