@@ -190,8 +190,8 @@ func (l *loop) lookUp(ctx context.Context, t *turn) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	if turnNo := t.decisions.Counters.TurnNo; now.TurnNo > turnNo {
-		return l.backend.store.TurnCommitted(ctx, l.pool, turnNo, t.batch.reqs.TurnID)
+	if now.TurnNo > doubt.TurnNo {
+		return l.backend.store.TurnCommitted(ctx, l.pool, doubt.TurnNo, t.batch.reqs.TurnID)
 	}
 	return now.TurnID == t.batch.reqs.TurnID, nil
 }

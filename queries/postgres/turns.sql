@@ -125,7 +125,7 @@ SELECT sqlc.embed(p), sqlc.embed(t),
            ELSE least(sqlc.arg(candidate_limit)::bigint,
                       least(p.max_units - t.active_units + sqlc.arg(extra)::bigint,
                             CASE WHEN p.runtime_adapter = 'web' THEN sqlc.arg(wanted)::bigint END)
-                      + CASE WHEN p.max_overtakes = 0 THEN 0 ELSE p.max_overtakes + 32 END) + 1
+                      + CASE WHEN p.max_overtakes = 0 THEN 0 ELSE p.max_overtakes + sqlc.arg(look_behind)::bigint END) + 1
        END)::text, true)::bigint AS take,
        (CASE WHEN t.next_due_at <= c.now THEN least(
            (SELECT d.deadline FROM pl_queued_jobs AS d

@@ -55,19 +55,6 @@ const auditBlock = 256
 // much as some blocks do. Readers look through so many at most that are not.
 const blocksTogether = 8
 
-func growEvents(w *dbsqlc.InsertEventsParams, n int) {
-	if n == 0 {
-		return
-	}
-	for _, texts := range []*[]string{
-		&w.Sources, &w.Kinds, &w.PoolIds, &w.TaskIds, &w.Tenants, &w.Statuses, &w.ReasonCodes, &w.Reasons, &w.Actors, &w.Subjects, &w.Details,
-	} {
-		*texts = slices.Grow(*texts, n)
-	}
-	w.Seqs, w.JobIds, w.Units = slices.Grow(w.Seqs, n), slices.Grow(w.JobIds, n), slices.Grow(w.Units, n)
-	w.Submissions, w.Attempts, w.Ats = slices.Grow(w.Submissions, n), slices.Grow(w.Attempts, n), slices.Grow(w.Ats, n)
-}
-
 // addEvents appends events, which are of one source and numbered without a gap, and returns
 // the blocks that are finished once they are committed; nil: none.
 func addEvents(w *dbsqlc.InsertEventsParams, events []domain.Event) *dbsqlc.SummariseEventsParams {

@@ -142,19 +142,19 @@ func (s *Store) lead(ctx context.Context, t *turn) {
 	for range gatherYields {
 		runtime.Gosched()
 	}
-	along := s.convoys.take()
-	turns := make([]*turn, 0, len(along)+1)
+	together := append([]*turn{t}, s.convoys.take()...)
+	turns := make([]*turn, 0, len(together))
 	defer func() {
 		for _, each := range turns {
 			each.leave()
 		}
 	}()
-	conn, err := s.seatConn(ctx, append([]*turn{t}, along...))
+	conn, err := s.seatConn(ctx, together)
 	if err == nil {
 		defer conn.Release()
 	}
 	load := 0
-	for _, each := range append([]*turn{t}, along...) {
+	for _, each := range together {
 		if err == nil && load < plan.MaxRequests && each.decided() {
 			turns = append(turns, each)
 			load += each.load()

@@ -83,8 +83,8 @@ func TestTurnsOfManyPoolsShareATransaction(t *testing.T) {
 	}
 }
 
-// together takes one turn of every pool at once, with others under way before, so that they
-// travel together.
+// together takes all turns at once, so that most of them travel together, and returns what each
+// was answered; a panic is an answer, too.
 func together(t *testing.T, b *bundle, specs ...store.TurnSpec) (answers []error) {
 	answers = make([]error, len(specs))
 	begin := make(chan struct{})

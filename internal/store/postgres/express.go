@@ -17,7 +17,7 @@ const (
 	mostBehind = time.Second
 )
 
-// lookBehind is how many candidates TurnState reads behind a head that does not fit, beyond those
+// lookBehind is how many candidates a turn looks at behind a head that does not fit, beyond those
 // that may overtake it.
 const lookBehind = 32
 

@@ -3,15 +3,13 @@ package postgres
 import (
 	"encoding/json"
 	"fmt"
-	"slices"
 
 	"github.com/parkinglot/parkinglot/internal/domain"
 	"github.com/parkinglot/parkinglot/internal/plan"
 	"github.com/parkinglot/parkinglot/internal/store/postgres/dbsqlc"
 )
 
-// The add functions append rows to the parameters of a statement, one array a column. The
-// grow functions make room for n more in those that may get many.
+// The add functions append rows to the parameters of a statement, one array a column.
 
 func addTurn(w *dbsqlc.InsertTurnsParams, pool domain.PoolID, c *domain.Counters, heads [domain.PriorityClasses]int64) {
 	w.PoolIds, w.TurnNos, w.TurnIds = append(w.PoolIds, string(pool)), append(w.TurnNos, c.TurnNo), append(w.TurnIds, c.TurnID)
@@ -38,26 +36,6 @@ func addTenants(w *dbsqlc.InsertTurnsParams, pool domain.PoolID, d *plan.Decisio
 		w.Tenants, w.TenantActiveUnits = append(w.Tenants, string(u.Tenant)), append(w.TenantActiveUnits, int64(u.ActiveUnits))
 		w.TenantQueued, w.TenantFinishTags = append(w.TenantQueued, u.Queued), append(w.TenantFinishTags, u.FinishTag)
 	}
-}
-
-func growJobs(w *dbsqlc.InsertJobsParams, n int) {
-	if n == 0 {
-		return
-	}
-	for _, texts := range []*[]string{
-		&w.PoolIds, &w.TaskIds, &w.Tenants, &w.Lanes, &w.ResourceKinds, &w.Statuses, &w.ReasonCodes, &w.Reasons, &w.Executors,
-		&w.Holders, &w.MailboxTenants, &w.MailboxUsers, &w.MailboxSessions, &w.Labels, &w.Payloads, &w.Results,
-	} {
-		*texts = slices.Grow(*texts, n)
-	}
-	w.JobIds, w.Ranks, w.ResourceUnits = slices.Grow(w.JobIds, n), slices.Grow(w.Ranks, n), slices.Grow(w.ResourceUnits, n)
-	w.TimeoutsMs, w.RiverJobIds, w.BodyHashes = slices.Grow(w.TimeoutsMs, n), slices.Grow(w.RiverJobIds, n), slices.Grow(w.BodyHashes, n)
-	w.Submissions, w.Attempts = slices.Grow(w.Submissions, n), slices.Grow(w.Attempts, n)
-	w.MaxAttempts, w.Overtaken = slices.Grow(w.MaxAttempts, n), slices.Grow(w.Overtaken, n)
-	w.RequestedPriorities, w.Priorities = slices.Grow(w.RequestedPriorities, n), slices.Grow(w.Priorities, n)
-	w.Deadlines, w.NotBefores, w.CreatedAts = slices.Grow(w.Deadlines, n), slices.Grow(w.NotBefores, n), slices.Grow(w.CreatedAts, n)
-	w.StartedAts, w.FinishedAts = slices.Grow(w.StartedAts, n), slices.Grow(w.FinishedAts, n)
-	w.CancelAskedAts = slices.Grow(w.CancelAskedAts, n)
 }
 
 func addJobs(w *dbsqlc.InsertJobsParams, pool domain.PoolID, tasks []domain.Task) error {
@@ -98,21 +76,6 @@ func addJobs(w *dbsqlc.InsertJobsParams, pool domain.PoolID, tasks []domain.Task
 	return nil
 }
 
-func growChanges(w *dbsqlc.UpdateJobsParams, n int) {
-	if n == 0 {
-		return
-	}
-	for _, texts := range []*[]string{&w.PoolIds, &w.FromStatuses, &w.Lanes, &w.Statuses, &w.ReasonCodes, &w.Reasons, &w.Holders, &w.Results} {
-		*texts = slices.Grow(*texts, n)
-	}
-	w.JobIds, w.Ranks, w.RiverJobIds = slices.Grow(w.JobIds, n), slices.Grow(w.Ranks, n), slices.Grow(w.RiverJobIds, n)
-	w.FromAttempts, w.Attempts = slices.Grow(w.FromAttempts, n), slices.Grow(w.Attempts, n)
-	w.MaxAttempts, w.Overtaken, w.Priorities = slices.Grow(w.MaxAttempts, n), slices.Grow(w.Overtaken, n), slices.Grow(w.Priorities, n)
-	w.NotBefores, w.StartedAts = slices.Grow(w.NotBefores, n), slices.Grow(w.StartedAts, n)
-	w.FinishedAts, w.CancelAskedAts = slices.Grow(w.FinishedAts, n), slices.Grow(w.CancelAskedAts, n)
-	w.FromCancelAskedAts = slices.Grow(w.FromCancelAskedAts, n)
-}
-
 func addChanges(w *dbsqlc.UpdateJobsParams, pool domain.PoolID, changes []plan.Change) {
 	w.Want += int64(len(changes))
 	for i := range changes {
@@ -134,19 +97,6 @@ func addChanges(w *dbsqlc.UpdateJobsParams, pool domain.PoolID, changes []plan.C
 		w.Holders, w.RiverJobIds = append(w.Holders, string(t.Holder)), append(w.RiverJobIds, t.RiverJobID)
 		w.Results = append(w.Results, string(t.Result))
 	}
-}
-
-func growMessages(w *dbsqlc.InsertMessagesParams, n int) {
-	if n == 0 {
-		return
-	}
-	for _, texts := range []*[]string{
-		&w.Sources, &w.Tenants, &w.UserIds, &w.SessionIds, &w.PoolIds, &w.TaskIds, &w.Statuses, &w.ReasonCodes, &w.Reasons, &w.Payloads,
-	} {
-		*texts = slices.Grow(*texts, n)
-	}
-	w.Seqs, w.JobIds = slices.Grow(w.Seqs, n), slices.Grow(w.JobIds, n)
-	w.Submissions, w.CreatedAts = slices.Grow(w.Submissions, n), slices.Grow(w.CreatedAts, n)
 }
 
 func addMessages(w *dbsqlc.InsertMessagesParams, messages []domain.Message) {

@@ -47,7 +47,7 @@ func (t *turn) newReads(recalled *recollection) *reads {
 		pool:    t.spec.Pool,
 		careful: t.careful,
 		state: dbsqlc.TurnStateParams{
-			PoolID: string(t.spec.Pool), Now: t.clock(), Extra: freedUnits(rq), CandidateLimit: plan.CandidateLimit,
+			PoolID: string(t.spec.Pool), Now: t.clock(), Extra: freedUnits(rq), CandidateLimit: plan.CandidateLimit, LookBehind: lookBehind,
 			Wanted: rq.Wanted(),
 		},
 		leased: jobNumbers(rq.LeasedJobs()),
@@ -121,7 +121,7 @@ func (t *turn) foresee(recalled *recollection) *reads {
 	}
 	r := &reads{
 		pool: t.spec.Pool, recalled: recalled, emptyQueue: recalled.queued() == 0,
-		state: dbsqlc.TurnStateParams{PoolID: string(t.spec.Pool), Now: t.clock(), CandidateLimit: plan.CandidateLimit},
+		state: dbsqlc.TurnStateParams{PoolID: string(t.spec.Pool), Now: t.clock(), CandidateLimit: plan.CandidateLimit, LookBehind: lookBehind},
 	}
 	for tenant := range recalled.tenants {
 		r.tenants = append(r.tenants, string(tenant))

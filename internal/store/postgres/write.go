@@ -21,8 +21,11 @@ func (t *turn) write(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
-	guard := dbsqlc.ExpressGuardParams{Clock: t.clock()}
-	expect(&guard, t)
+	var guard dbsqlc.ExpressGuardParams
+	if t.unknown {
+		guard.Clock = t.clock()
+		expect(&guard, t)
+	}
 	err = pipelined(ctx, t.conn, func(p pipe) error {
 		if t.unknown {
 			if err := p.ExpressGuard(ctx, guard); err != nil {
@@ -61,26 +64,12 @@ type writes struct {
 
 func prepareWrites(turns ...*turn) (*writes, error) {
 	w := &writes{}
-	w.grow(turns)
 	for _, t := range turns {
 		if err := w.add(t); err != nil {
 			return nil, err
 		}
 	}
 	return w, nil
-}
-
-// grow makes room for what the turns write.
-func (w *writes) grow(turns []*turn) {
-	var inserted, changed, events, messages int
-	for _, t := range turns {
-		inserted, changed = inserted+len(t.d.Inserted), changed+len(t.d.Changed)
-		events, messages = events+len(t.d.Events), messages+len(t.d.Messages)
-	}
-	growJobs(&w.inserted, inserted)
-	growChanges(&w.changed, changed)
-	growEvents(&w.events, events)
-	growMessages(&w.messages, messages)
 }
 
 func (w *writes) add(t *turn) error {

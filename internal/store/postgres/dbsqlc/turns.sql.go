@@ -588,30 +588,31 @@ SELECT p.pool_id, p.name, p.state, p.max_units, p.max_queue_depth, p.default_tim
            ELSE least($3::bigint,
                       least(p.max_units - t.active_units + $1::bigint,
                             CASE WHEN p.runtime_adapter = 'web' THEN $2::bigint END)
-                      + CASE WHEN p.max_overtakes = 0 THEN 0 ELSE p.max_overtakes + 32 END) + 1
+                      + CASE WHEN p.max_overtakes = 0 THEN 0 ELSE p.max_overtakes + $4::bigint END) + 1
        END)::text, true)::bigint AS take,
        (CASE WHEN t.next_due_at <= c.now THEN least(
            (SELECT d.deadline FROM pl_queued_jobs AS d
-            WHERE d.pool_id = $4 AND d.deadline IS NOT NULL AND d.deadline > c.now
+            WHERE d.pool_id = $5 AND d.deadline IS NOT NULL AND d.deadline > c.now
             ORDER BY d.deadline LIMIT 1),
            (SELECT b.not_before FROM pl_queued_jobs AS b
-            WHERE b.pool_id = $4 AND b.not_before IS NOT NULL AND b.not_before > c.now
+            WHERE b.pool_id = $5 AND b.not_before IS NOT NULL AND b.not_before > c.now
             ORDER BY b.not_before LIMIT 1)
        ) ELSE t.next_due_at END)::timestamptz AS due_after
 FROM pl_pools AS p
 JOIN pl_pool_turns AS t ON t.pool_id = p.pool_id
-    AND t.turn_no = (SELECT max(n.turn_no) FROM pl_pool_turns AS n WHERE n.pool_id = $4)
+    AND t.turn_no = (SELECT max(n.turn_no) FROM pl_pool_turns AS n WHERE n.pool_id = $5)
 CROSS JOIN LATERAL (
-    SELECT greatest(coalesce($5::timestamptz, clock_timestamp()), t.at) AS now
+    SELECT greatest(coalesce($6::timestamptz, clock_timestamp()), t.at) AS now
     OFFSET 0
 ) AS c
-WHERE p.pool_id = $4
+WHERE p.pool_id = $5
 `
 
 type TurnStateParams struct {
 	Extra          int64
 	Wanted         int64
 	CandidateLimit int64
+	LookBehind     int64
 	PoolID         string
 	Now            pgtype.Timestamptz
 }
@@ -634,6 +635,7 @@ func (q *Queries) TurnState(ctx context.Context, arg TurnStateParams) (TurnState
 		arg.Extra,
 		arg.Wanted,
 		arg.CandidateLimit,
+		arg.LookBehind,
 		arg.PoolID,
 		arg.Now,
 	)
