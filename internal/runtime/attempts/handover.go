@@ -1,7 +1,6 @@
 package attempts
 
 import (
-	"cmp"
 	"time"
 
 	"github.com/parkinglot/parkinglot/internal/domain"
@@ -49,11 +48,11 @@ type handed struct {
 // twice the margin, of a sixth of the TTL, is more than this.
 func ageLimit(ttl time.Duration) time.Duration {
 	const part = 4
-	return min(handoverAge, cmp.Or(ttl, defaultTTL)/part)
+	if ttl > 0 {
+		return min(handoverAge, ttl/part)
+	}
+	return handoverAge // far less than a part of the scheduler's default
 }
-
-// defaultTTL is scheduler's.
-const defaultTTL = 6 * time.Second
 
 // Prepare returns a Handover for what a turn is about to start. It must be called before
 // the turn commits.

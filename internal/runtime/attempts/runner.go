@@ -27,7 +27,7 @@ type Options struct {
 	// Recorder gets the executors' own record of when they really ran; nil: none.
 	Recorder Recorder
 	// WorkerTTL is scheduler.Options.WorkerTTL, after which others take this process for dead.
-	WorkerTTL time.Duration // 0: 6 s
+	WorkerTTL time.Duration // 0: the scheduler's default
 	Metrics   Metrics       // nil: none
 	MaxResult int           // bytes; 0: workers.DefaultMaxResult
 	StopGrace time.Duration // 0: workers.DefaultStopGrace
