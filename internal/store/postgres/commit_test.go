@@ -32,7 +32,12 @@ func TestUnknownCommitThatWentThrough(t *testing.T) {
 	}
 	s := spec(plan.Requests{Submits: tasks("d", 1)})
 	s.Decide = func(snap plan.Snapshot, rq *plan.Requests) plan.Decisions {
-		wire.muteThenCut(500 * time.Millisecond)
+		wire.muteUntil(func() bool {
+			var turns int
+			err := db.Pool.QueryRow(t.Context(), "SELECT count(*) FROM pl_pool_turns WHERE pool_id = 'p' AND turn_no > $1",
+				snap.Counters.TurnNo).Scan(&turns)
+			return err != nil || turns > 0
+		})
 		return plan.Turn(snap, rq)
 	}
 	d, err := cut.Turn(t.Context(), s)
@@ -183,12 +188,17 @@ func (w *wire) answers(client, upstream net.Conn) {
 	}
 }
 
-// muteThenCut lets what the store says through and swallows the answers, then cuts.
-func (w *wire) muteThenCut(after time.Duration) {
+// muteUntil lets what the store says through and swallows the answers, and cuts once done.
+func (w *wire) muteUntil(done func() bool) {
 	w.mu.Lock()
 	w.mute = true
 	w.mu.Unlock()
-	time.AfterFunc(after, w.close)
+	go func() {
+		for !done() {
+			time.Sleep(time.Millisecond)
+		}
+		w.close()
+	}()
 }
 
 func (w *wire) close() {

@@ -241,3 +241,37 @@ func TestTwoProcessesInTurn(t *testing.T) {
 	}
 	b.agrees(t)
 }
+
+// A task that is sent again is looked up before it is refused, also where what a turn needs is
+// read before its requests are known: then nothing is written that would find it.
+func TestAKnownTaskIsNotRefusedUnread(t *testing.T) {
+	t.Parallel()
+	b := setup(t, postgres.Options{})
+	other := &bundle{Store: open(t, b.db, postgres.Options{}), db: b.db}
+	other.turn(t, plan.Requests{Submits: tasks("a", 1)})
+
+	waits := make(chan error, 1) // from then on b expects others to have the pool's lock
+	holding := spec(plan.Requests{Submits: tasks("b", 1)})
+	holding.Decide = func(snap plan.Snapshot, rq *plan.Requests) plan.Decisions {
+		go func() {
+			_, err := b.Turn(t.Context(), spec(plan.Requests{Submits: tasks("c", 1)}))
+			waits <- err
+		}()
+		require.Eventually(t, func() bool {
+			return b.value(t, `SELECT count(*) FROM pg_locks JOIN pg_database d ON d.oid = database
+				WHERE locktype = 'advisory' AND NOT granted AND datname = current_database()`) > 0
+		}, time.Second, 5*time.Millisecond)
+		return plan.Turn(snap, rq)
+	}
+	_, err := other.Turn(t.Context(), holding)
+	require.NoError(t, err)
+	require.NoError(t, <-waits)
+
+	never := units(1_000_000) // can never start, were it new
+	d := b.turn(t, plan.Requests{Submits: tasks("a", 1, never)})
+	require.Nil(t, d.Answers.Submits[0].Err)
+	require.Equal(t, domain.TaskID("a-0"), d.Answers.Submits[0].Task.TaskID)
+	d = b.turn(t, plan.Requests{Submits: tasks("d", 1, never)})
+	require.Equal(t, domain.CodeInvalid, d.Answers.Submits[0].Err.Code)
+	b.agrees(t)
+}

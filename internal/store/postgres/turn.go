@@ -67,11 +67,15 @@ func (s *Store) Turn(ctx context.Context, spec store.TurnSpec) (plan.Decisions, 
 
 func (t *turn) what() string { return "turn of pool " + string(t.spec.Pool) }
 
+// errUnread: a turn that is decided on what is recalled would write nothing, and so nothing
+// would check that it is so.
+var errUnread = errors.New("nothing to write that would check what is recalled")
+
 // alone takes the turn in a transaction of its own. When it was decided on what is recalled, and
-// a row is no longer so, it is begun again and recalls nothing.
+// a row is no longer so or nothing has checked it, it is begun again and recalls nothing.
 func (t *turn) alone(ctx context.Context) error {
 	err := t.attempt(ctx)
-	if t.byHeart && hasCode(err, codeGuard) {
+	if t.byHeart && (hasCode(err, codeGuard) || errors.Is(err, errUnread)) {
 		t.seat.refused, t.unknown = true, false
 		err = t.attempt(ctx)
 	}
@@ -112,6 +116,9 @@ func (t *turn) attempt(ctx context.Context) error {
 	t.decide(snap, read.heads(&snap))
 	if t.d.Idle {
 		t.rollback(ctx)
+		if t.byHeart {
+			return errUnread
+		}
 		t.keep()
 		return nil
 	}
