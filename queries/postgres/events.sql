@@ -1,32 +1,11 @@
 -- name: InsertEvents :exec
--- subjects comes as the text of an array literal, one an event: an array of arrays would
--- have to be rectangular. Empty: what the row names anyway.
 INSERT INTO pl_audit_events (
     source, seq, at, kind, pool_id, task_id, job_id, submission, tenant, attempt, units,
     status, reason_code, reason, actor, subjects, detail
 )
 SELECT r.source, r.seq, r.at, r.kind, r.pool_id, r.task_id, r.job_id, r.submission, r.tenant, r.attempt, r.units,
-       r.status, r.reason_code, r.reason, r.actor, nullif(r.subjects, '')::text[], nullif(r.detail, '')
-FROM (
-    SELECT
-        unnest(@sources::text[]) AS source,
-        unnest(@seqs::bigint[]) AS seq,
-        unnest(@ats::timestamptz[]) AS at,
-        unnest(@kinds::text[]) AS kind,
-        unnest(@pool_ids::text[]) AS pool_id,
-        unnest(@task_ids::text[]) AS task_id,
-        unnest(@job_ids::bigint[]) AS job_id,
-        unnest(@submissions::integer[]) AS submission,
-        unnest(@tenants::text[]) AS tenant,
-        unnest(@attempts::integer[]) AS attempt,
-        unnest(@units::bigint[]) AS units,
-        unnest(@statuses::text[]) AS status,
-        unnest(@reason_codes::text[]) AS reason_code,
-        unnest(@reasons::text[]) AS reason,
-        unnest(@actors::text[]) AS actor,
-        unnest(@subjects::text[]) AS subjects,
-        unnest(@details::text[]) AS detail
-) AS r;
+       r.status, r.reason_code, r.reason, r.actor, r.subjects, r.detail
+FROM unnest(@events::pl_event_row[]) AS r;
 
 -- name: SummariseEvents :exec
 -- Asked for by who wrote a source's first event of a block: all blocks before it are finished.

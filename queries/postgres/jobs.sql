@@ -1,6 +1,5 @@
 -- name: InsertJobs :exec
--- One array a column; they advance together. Empty texts stand for NULL where a
--- column may be. Those that run at once are marked with it.
+-- Those that run at once are marked with it.
 WITH jobs AS (
     INSERT INTO pl_queue_jobs (
         pool_id, job_id, task_id, submission, body_hash, tenant, requested_priority, priority, lane, rank,
@@ -12,45 +11,8 @@ WITH jobs AS (
         r.pool_id, r.job_id, r.task_id, r.submission, r.body_hash, r.tenant, r.requested_priority, r.priority, r.lane, r.rank,
         r.resource_kind, r.resource_units, r.status, r.reason_code, r.reason, r.attempt, r.max_attempts, r.overtaken,
         r.executor, r.timeout_ms, r.deadline, r.not_before, r.created_at, r.started_at, r.finished_at, r.cancel_asked_at,
-        r.holder, r.river_job_id, nullif(r.mailbox_tenant, ''), r.mailbox_user, r.mailbox_session,
-        nullif(r.labels, '')::jsonb, nullif(r.payload, ''), nullif(r.result, '')
-    FROM (
-        SELECT
-            unnest(@pool_ids::text[]) AS pool_id,
-            unnest(@job_ids::bigint[]) AS job_id,
-            unnest(@task_ids::text[]) AS task_id,
-            unnest(@submissions::integer[]) AS submission,
-            unnest(@body_hashes::bytea[]) AS body_hash,
-            unnest(@tenants::text[]) AS tenant,
-            unnest(@requested_priorities::smallint[]) AS requested_priority,
-            unnest(@priorities::smallint[]) AS priority,
-            unnest(@lanes::text[]) AS lane,
-            unnest(@ranks::bigint[]) AS rank,
-            unnest(@resource_kinds::text[]) AS resource_kind,
-            unnest(@resource_units::bigint[]) AS resource_units,
-            unnest(@statuses::text[]) AS status,
-            unnest(@reason_codes::text[]) AS reason_code,
-            unnest(@reasons::text[]) AS reason,
-            unnest(@attempts::integer[]) AS attempt,
-            unnest(@max_attempts::integer[]) AS max_attempts,
-            unnest(@overtaken::integer[]) AS overtaken,
-            unnest(@executors::text[]) AS executor,
-            unnest(@timeouts_ms::bigint[]) AS timeout_ms,
-            unnest(@deadlines::timestamptz[]) AS deadline,
-            unnest(@not_befores::timestamptz[]) AS not_before,
-            unnest(@created_ats::timestamptz[]) AS created_at,
-            unnest(@started_ats::timestamptz[]) AS started_at,
-            unnest(@finished_ats::timestamptz[]) AS finished_at,
-            unnest(@cancel_asked_ats::timestamptz[]) AS cancel_asked_at,
-            unnest(@holders::text[]) AS holder,
-            unnest(@river_job_ids::bigint[]) AS river_job_id,
-            unnest(@mailbox_tenants::text[]) AS mailbox_tenant,
-            unnest(@mailbox_users::text[]) AS mailbox_user,
-            unnest(@mailbox_sessions::text[]) AS mailbox_session,
-            unnest(@labels::text[]) AS labels,
-            unnest(@payloads::text[]) AS payload,
-            unnest(@results::text[]) AS result
-    ) AS r
+        r.holder, r.river_job_id, r.mailbox_tenant, r.mailbox_user, r.mailbox_session, r.labels, r.payload, r.result
+    FROM unnest(@jobs::pl_job_row[]) AS r
     RETURNING pool_id, job_id, status
 )
 INSERT INTO pl_running_jobs (pool_id, job_id)
@@ -79,47 +41,21 @@ WITH w AS (
         cancel_asked_at = r.cancel_asked_at,
         holder = r.holder,
         river_job_id = r.river_job_id,
-        result = nullif(r.result, '')
-    FROM (
-      SELECT l.place, m.mark, c.*
-      FROM (
-        SELECT
-            unnest(@pool_ids::text[]) AS pool_id,
-            unnest(@job_ids::bigint[]) AS job_id,
-            unnest(@from_statuses::text[]) AS from_status,
-            unnest(@from_attempts::integer[]) AS from_attempt,
-            unnest(@from_cancel_asked_ats::timestamptz[]) AS from_cancel_asked_at,
-            unnest(@priorities::smallint[]) AS priority,
-            unnest(@lanes::text[]) AS lane,
-            unnest(@ranks::bigint[]) AS rank,
-            unnest(@statuses::text[]) AS status,
-            unnest(@reason_codes::text[]) AS reason_code,
-            unnest(@reasons::text[]) AS reason,
-            unnest(@attempts::integer[]) AS attempt,
-            unnest(@max_attempts::integer[]) AS max_attempts,
-            unnest(@overtaken::integer[]) AS overtaken,
-            unnest(@not_befores::timestamptz[]) AS not_before,
-            unnest(@started_ats::timestamptz[]) AS started_at,
-            unnest(@finished_ats::timestamptz[]) AS finished_at,
-            unnest(@cancel_asked_ats::timestamptz[]) AS cancel_asked_at,
-            unnest(@holders::text[]) AS holder,
-            unnest(@river_job_ids::bigint[]) AS river_job_id,
-            unnest(@results::text[]) AS result
-      ) AS c
-      CROSS JOIN LATERAL (
+        result = r.result
+    FROM unnest(@changes::pl_change_row[]) AS r
+    CROSS JOIN LATERAL (
         SELECT q.ctid AS place FROM pl_queue_jobs AS q
-        WHERE q.pool_id = c.pool_id AND q.job_id = c.job_id
+        WHERE q.pool_id = r.pool_id AND q.job_id = r.job_id
         LIMIT 1
-      ) AS l
-      LEFT JOIN LATERAL (
+    ) AS l
+    LEFT JOIN LATERAL (
         SELECT n.ctid AS mark FROM pl_running_jobs AS n
-        WHERE n.pool_id = c.pool_id AND n.job_id = c.job_id AND c.from_status = 'running' AND c.status <> 'running'
+        WHERE n.pool_id = r.pool_id AND n.job_id = r.job_id AND r.from_status = 'running' AND r.status <> 'running'
         LIMIT 1
-      ) AS m ON true
-    ) AS r
-    WHERE j.ctid = r.place AND j.status = r.from_status AND j.attempt = r.from_attempt
+    ) AS m ON true
+    WHERE j.ctid = l.place AND j.status = r.from_status AND j.attempt = r.from_attempt
       AND j.cancel_asked_at IS NOT DISTINCT FROM r.from_cancel_asked_at
-    RETURNING r.mark
+    RETURNING m.mark
 ), u AS (
     DELETE FROM pl_running_jobs AS n USING w WHERE n.ctid = w.mark
     RETURNING 1

@@ -2,32 +2,14 @@
 -- Tasks that came into the queue.
 INSERT INTO pl_queued_jobs (pool_id, job_id, tenant, lane, priority, rank, deadline, not_before)
 SELECT r.pool_id, r.job_id, r.tenant, r.lane, r.priority, r.rank, r.deadline, r.not_before
-FROM (
-    SELECT
-        unnest(@pool_ids::text[]) AS pool_id,
-        unnest(@job_ids::bigint[]) AS job_id,
-        unnest(@tenants::text[]) AS tenant,
-        unnest(@lanes::text[]) AS lane,
-        unnest(@priorities::smallint[]) AS priority,
-        unnest(@ranks::bigint[]) AS rank,
-        unnest(@deadlines::timestamptz[]) AS deadline,
-        unnest(@not_befores::timestamptz[]) AS not_before
-) AS r;
+FROM unnest(@marks::pl_mark_row[]) AS r;
 
 -- name: MoveQueued :exec
 -- Tasks that stay in the queue, perhaps at another place. Most of them do not move: what
 -- changed is who overtook them.
 WITH w AS (
-    SELECT l.place, c.*
-    FROM (
-        SELECT
-            unnest(@pool_ids::text[]) AS pool_id,
-            unnest(@job_ids::bigint[]) AS job_id,
-            unnest(@lanes::text[]) AS lane,
-            unnest(@priorities::smallint[]) AS priority,
-            unnest(@ranks::bigint[]) AS rank,
-            unnest(@not_befores::timestamptz[]) AS not_before
-    ) AS c
+    SELECT l.place, c.lane::text AS lane, c.priority::smallint AS priority, c.rank::bigint AS rank, c.not_before::timestamptz AS not_before
+    FROM unnest(@marks::pl_mark_row[]) AS c
     CROSS JOIN LATERAL (
         SELECT q.ctid AS place FROM pl_queued_jobs AS q
         WHERE q.pool_id = c.pool_id AND q.job_id = c.job_id

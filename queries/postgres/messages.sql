@@ -4,24 +4,8 @@ INSERT INTO pl_mailbox_messages (
     status, reason_code, reason, payload, created_at
 )
 SELECT r.source, r.seq, r.tenant, r.user_id, r.session_id, r.pool_id, r.task_id, r.job_id, r.submission,
-       r.status, r.reason_code, r.reason, nullif(r.payload, ''), r.created_at
-FROM (
-    SELECT
-        unnest(@sources::text[]) AS source,
-        unnest(@seqs::bigint[]) AS seq,
-        unnest(@tenants::text[]) AS tenant,
-        unnest(@user_ids::text[]) AS user_id,
-        unnest(@session_ids::text[]) AS session_id,
-        unnest(@pool_ids::text[]) AS pool_id,
-        unnest(@task_ids::text[]) AS task_id,
-        unnest(@job_ids::bigint[]) AS job_id,
-        unnest(@submissions::integer[]) AS submission,
-        unnest(@statuses::text[]) AS status,
-        unnest(@reason_codes::text[]) AS reason_code,
-        unnest(@reasons::text[]) AS reason,
-        unnest(@payloads::text[]) AS payload,
-        unnest(@created_ats::timestamptz[]) AS created_at
-) AS r;
+       r.status, r.reason_code, r.reason, r.payload, r.created_at
+FROM unnest(@messages::pl_message_row[]) AS r;
 
 -- name: PutMessages :exec
 -- Messages that came through another backend's outbox; what is there stays as it is.
@@ -30,24 +14,8 @@ INSERT INTO pl_mailbox_messages (
     status, reason_code, reason, payload, created_at
 )
 SELECT r.source, r.seq, r.tenant, r.user_id, r.session_id, r.pool_id, r.task_id, r.job_id, r.submission,
-       r.status, r.reason_code, r.reason, nullif(r.payload, ''), r.created_at
-FROM (
-    SELECT
-        unnest(@sources::text[]) AS source,
-        unnest(@seqs::bigint[]) AS seq,
-        unnest(@tenants::text[]) AS tenant,
-        unnest(@user_ids::text[]) AS user_id,
-        unnest(@session_ids::text[]) AS session_id,
-        unnest(@pool_ids::text[]) AS pool_id,
-        unnest(@task_ids::text[]) AS task_id,
-        unnest(@job_ids::bigint[]) AS job_id,
-        unnest(@submissions::integer[]) AS submission,
-        unnest(@statuses::text[]) AS status,
-        unnest(@reason_codes::text[]) AS reason_code,
-        unnest(@reasons::text[]) AS reason,
-        unnest(@payloads::text[]) AS payload,
-        unnest(@created_ats::timestamptz[]) AS created_at
-) AS r
+       r.status, r.reason_code, r.reason, r.payload, r.created_at
+FROM unnest(@messages::pl_message_row[]) AS r
 ON CONFLICT DO NOTHING;
 
 -- name: MessagesOfTenant :many

@@ -154,39 +154,14 @@ WITH turns AS (
         head_low, head_normal, head_high, head_critical, drained
     )
     SELECT
-        unnest(@pool_ids::text[]),
-        unnest(@turn_nos::bigint[]),
-        unnest(@turn_ids::text[]),
-        unnest(@ats::timestamptz[]),
-        unnest(@active_units::bigint[]),
-        unnest(@ceilings::bigint[]),
-        unnest(@running::bigint[]),
-        unnest(@queued::bigint[]),
-        unnest(@queued_low::bigint[]),
-        unnest(@queued_normal::bigint[]),
-        unnest(@queued_high::bigint[]),
-        unnest(@queued_critical::bigint[]),
-        unnest(@waiting::bigint[]),
-        unnest(@virtual_times::bigint[]),
-        unnest(@job_seqs::bigint[]),
-        unnest(@rank_seqs::bigint[]),
-        unnest(@event_seqs::bigint[]),
-        unnest(@message_seqs::bigint[]),
-        unnest(@next_due_ats::timestamptz[]),
-        unnest(@heads_low::bigint[]),
-        unnest(@heads_normal::bigint[]),
-        unnest(@heads_high::bigint[]),
-        unnest(@heads_critical::bigint[]),
-        unnest(@drained::bigint[])
+        r.pool_id, r.turn_no, r.turn_id, r.at, r.active_units, r.ceiling, r.running, r.queued, r.queued_low, r.queued_normal,
+        r.queued_high, r.queued_critical, r.waiting, r.virtual_time, r.job_seq, r.rank_seq, r.event_seq, r.message_seq, r.next_due_at,
+        r.head_low, r.head_normal, r.head_high, r.head_critical, r.drained
+    FROM unnest(@turns::pl_turn_row[]) AS r
 )
 INSERT INTO pl_tenants (pool_id, tenant, turn_no, active_units, queued, finish_tag)
-SELECT
-    unnest(@tenant_pools::text[]),
-    unnest(@tenants::text[]),
-    unnest(@tenant_turn_nos::bigint[]),
-    unnest(@tenant_active_units::bigint[]),
-    unnest(@tenant_queued::bigint[]),
-    unnest(@tenant_finish_tags::bigint[]);
+SELECT r.pool_id, r.tenant, r.turn_no, r.active_units, r.queued, r.finish_tag
+FROM unnest(@usages::pl_usage_row[]) AS r;
 
 -- name: InsertFirstTurn :exec
 -- Counters of a new pool: everything zero.

@@ -55,23 +55,9 @@ const auditBlock = 256
 // much as some blocks do. Readers look through so many at most that are not.
 const blocksTogether = 8
 
-// addEvents appends events, which are of one source and numbered without a gap, and returns
-// the blocks that are finished once they are committed; nil: none.
-func addEvents(w *dbsqlc.InsertEventsParams, events []domain.Event) *dbsqlc.SummariseEventsParams {
-	for i := range events {
-		e := &events[i]
-		subjects := ""
-		if !e.OnlyNamed() {
-			subjects = arrayLiteral(e.Subjects)
-		}
-		w.Sources, w.Seqs, w.Ats = append(w.Sources, string(e.Source)), append(w.Seqs, e.Seq), append(w.Ats, instant(e.At))
-		w.Kinds, w.PoolIds, w.TaskIds = append(w.Kinds, string(e.Kind)), append(w.PoolIds, string(e.PoolID)), append(w.TaskIds, string(e.TaskID))
-		w.JobIds, w.Submissions = append(w.JobIds, int64(e.JobID)), append(w.Submissions, int32(e.Submission))
-		w.Tenants, w.Attempts, w.Units = append(w.Tenants, string(e.Tenant)), append(w.Attempts, int32(e.Attempt)), append(w.Units, int64(e.Units))
-		w.Statuses, w.ReasonCodes = append(w.Statuses, string(e.Status)), append(w.ReasonCodes, string(e.Reason.Code))
-		w.Reasons, w.Actors = append(w.Reasons, e.Reason.Message), append(w.Actors, e.Actor)
-		w.Subjects, w.Details = append(w.Subjects, subjects), append(w.Details, string(e.Detail))
-	}
+// finishedBlocks returns the blocks that are finished once the events are committed, which are of one
+// source and numbered without a gap; nil: none.
+func finishedBlocks(events []domain.Event) *dbsqlc.SummariseEventsParams {
 	if len(events) == 0 {
 		return nil
 	}

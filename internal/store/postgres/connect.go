@@ -9,6 +9,9 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/parkinglot/parkinglot/internal/store/postgres/composite"
+	"github.com/parkinglot/parkinglot/internal/store/postgres/dbsqlc"
 )
 
 // UseSchema makes connections work in a schema. Directly, their search_path is set when
@@ -25,6 +28,19 @@ func UseSchema(config *pgx.ConnConfig, dsn, schema string, pooled bool) {
 	if !strings.Contains(dsn, "default_query_exec_mode") {
 		config.DefaultQueryExecMode = pgx.QueryExecModeCacheDescribe
 	}
+}
+
+// knowRows makes a new connection know the composite types that rows are sent as. Where there are
+// none, the schema is older than this program, which is said elsewhere.
+func knowRows(ctx context.Context, conn *pgx.Conn) error {
+	types, err := dbsqlc.New(conn).RowTypes(ctx)
+	if err != nil {
+		return fmt.Errorf("look up the types of rows: %w", err)
+	}
+	for i := range types {
+		composite.Register(conn.TypeMap(), types[i].Name, uint32(types[i].Oid), uint32(types[i].ArrayOid))
+	}
+	return nil
 }
 
 // ErrSearchPath says that connections that come through a pooler are not in the schema.

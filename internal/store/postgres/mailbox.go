@@ -9,6 +9,7 @@ import (
 
 	"github.com/parkinglot/parkinglot/internal/domain"
 	"github.com/parkinglot/parkinglot/internal/store"
+	"github.com/parkinglot/parkinglot/internal/store/postgres/composite"
 	"github.com/parkinglot/parkinglot/internal/store/postgres/dbsqlc"
 )
 
@@ -113,17 +114,19 @@ func (s *Store) PutMessages(ctx context.Context, messages []domain.Message) erro
 	if len(messages) == 0 {
 		return nil
 	}
-	var rows dbsqlc.InsertMessagesParams
-	addMessages(&rows, messages)
-	put := dbsqlc.PutMessagesParams(rows)
-	sources := slices.Clone(put.Sources)
+	var b composite.Builder
+	rows := make([]composite.Row, len(messages))
+	sources := make([]string, len(messages))
+	for i := range messages {
+		rows[i], sources[i] = messageRow(&b, &messages[i]), string(messages[i].Source)
+	}
 	slices.Sort(sources)
 	sources = slices.Compact(sources)
 	return s.write(ctx, "put messages", func(ctx context.Context, q *dbsqlc.Queries) error {
-		if err := q.InsertSources(ctx, dbsqlc.InsertSourcesParams{Sources: sources, Now: put.CreatedAts[0]}); err != nil {
+		if err := q.InsertSources(ctx, dbsqlc.InsertSourcesParams{Sources: sources, Now: instant(messages[0].CreatedAt)}); err != nil {
 			return err
 		}
-		return q.PutMessages(ctx, put)
+		return q.PutMessages(ctx, rows)
 	})
 }
 

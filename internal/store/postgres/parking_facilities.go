@@ -62,15 +62,15 @@ func record(ctx context.Context, q *dbsqlc.Queries, events []domain.Event, sourc
 	if err := q.InsertSources(ctx, dbsqlc.InsertSourcesParams{Sources: []string{string(source)}, Now: now}); err != nil {
 		return err
 	}
-	var w dbsqlc.InsertEventsParams
-	finished := addEvents(&w, events)
 	if len(events) == 0 {
 		return nil
 	}
-	if err := q.InsertEvents(ctx, w); err != nil || finished == nil {
+	var w writes
+	w.report(events, &w.messages, nil)
+	if err := q.InsertEvents(ctx, w.events); err != nil || w.finished == nil {
 		return err
 	}
-	return q.SummariseEvents(ctx, *finished) // here: the commit is not this function's
+	return q.SummariseEvents(ctx, w.finished[0]) // here: the commit is not this function's
 }
 
 // register numbers and writes events that belong to no facility.

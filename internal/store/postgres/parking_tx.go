@@ -123,8 +123,7 @@ func (t *facilityTx) commit(ctx context.Context, what string) error {
 		return classifyParking(what, err)
 	}
 	var w writes
-	w.addEvents(t.events)
-	addMessages(&w.messages, t.messages)
+	w.report(t.events, &w.messages, t.messages)
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), tripTimeout)
 	defer cancel()
 	err = pipelined(ctx, t.conn, func(p pipe) error {

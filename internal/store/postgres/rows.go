@@ -6,110 +6,92 @@ import (
 
 	"github.com/parkinglot/parkinglot/internal/domain"
 	"github.com/parkinglot/parkinglot/internal/plan"
+	"github.com/parkinglot/parkinglot/internal/store/postgres/composite"
 	"github.com/parkinglot/parkinglot/internal/store/postgres/dbsqlc"
 )
 
-// The add functions append rows to the parameters of a statement, one array a column.
+// The row functions make one row of the composite type of that name (see the migrations), column by column in
+// its order.
 
-func addTurn(w *dbsqlc.InsertTurnsParams, pool domain.PoolID, c *domain.Counters, heads [domain.PriorityClasses]int64) {
-	w.PoolIds, w.TurnNos, w.TurnIds = append(w.PoolIds, string(pool)), append(w.TurnNos, c.TurnNo), append(w.TurnIds, c.TurnID)
-	w.Ats, w.NextDueAts = append(w.Ats, instant(c.At)), append(w.NextDueAts, maybeInstant(c.NextDueAt))
-	w.ActiveUnits, w.Ceilings = append(w.ActiveUnits, int64(c.ActiveUnits)), append(w.Ceilings, int64(c.Ceiling))
-	w.Running, w.Queued, w.Waiting = append(w.Running, c.Running), append(w.Queued, c.Queued), append(w.Waiting, c.Waiting)
-	w.QueuedLow = append(w.QueuedLow, c.QueuedBy[domain.PriorityLow])
-	w.QueuedNormal = append(w.QueuedNormal, c.QueuedBy[domain.PriorityNormal])
-	w.QueuedHigh = append(w.QueuedHigh, c.QueuedBy[domain.PriorityHigh])
-	w.QueuedCritical = append(w.QueuedCritical, c.QueuedBy[domain.PriorityCritical])
-	w.VirtualTimes, w.JobSeqs = append(w.VirtualTimes, c.VirtualTime), append(w.JobSeqs, c.JobSeq)
-	w.RankSeqs, w.EventSeqs = append(w.RankSeqs, c.RankSeq), append(w.EventSeqs, c.EventSeq)
-	w.MessageSeqs, w.Drained = append(w.MessageSeqs, c.MessageSeq), append(w.Drained, c.Drained)
-	w.HeadsLow = append(w.HeadsLow, heads[domain.PriorityLow])
-	w.HeadsNormal = append(w.HeadsNormal, heads[domain.PriorityNormal])
-	w.HeadsHigh = append(w.HeadsHigh, heads[domain.PriorityHigh])
-	w.HeadsCritical = append(w.HeadsCritical, heads[domain.PriorityCritical])
+func turnRow(b *composite.Builder, pool domain.PoolID, c *domain.Counters, heads [domain.PriorityClasses]int64) composite.Row {
+	return b.Begin().
+		Text(string(pool)).Int8(c.TurnNo).Text(c.TurnID).Time(c.At).
+		Int8(int64(c.ActiveUnits)).Int8(int64(c.Ceiling)).Int8(c.Running).
+		Int8(c.Queued).Int8(c.QueuedBy[domain.PriorityLow]).Int8(c.QueuedBy[domain.PriorityNormal]).
+		Int8(c.QueuedBy[domain.PriorityHigh]).Int8(c.QueuedBy[domain.PriorityCritical]).Int8(c.Waiting).
+		Int8(c.VirtualTime).Int8(c.JobSeq).Int8(c.RankSeq).Int8(c.EventSeq).Int8(c.MessageSeq).MaybeTime(c.NextDueAt).
+		Int8(heads[domain.PriorityLow]).Int8(heads[domain.PriorityNormal]).
+		Int8(heads[domain.PriorityHigh]).Int8(heads[domain.PriorityCritical]).Int8(c.Drained).
+		End()
 }
 
-func addTenants(w *dbsqlc.InsertTurnsParams, pool domain.PoolID, d *plan.Decisions) {
-	for i := range d.Tenants {
-		u := &d.Tenants[i]
-		w.TenantPools, w.TenantTurnNos = append(w.TenantPools, string(pool)), append(w.TenantTurnNos, d.Counters.TurnNo)
-		w.Tenants, w.TenantActiveUnits = append(w.Tenants, string(u.Tenant)), append(w.TenantActiveUnits, int64(u.ActiveUnits))
-		w.TenantQueued, w.TenantFinishTags = append(w.TenantQueued, u.Queued), append(w.TenantFinishTags, u.FinishTag)
-	}
+func usageRow(b *composite.Builder, pool domain.PoolID, turnNo int64, u *domain.TenantUsage) composite.Row {
+	return b.Begin().
+		Text(string(pool)).Text(string(u.Tenant)).Int8(turnNo).
+		Int8(int64(u.ActiveUnits)).Int8(u.Queued).Int8(u.FinishTag).
+		End()
 }
 
-func addJobs(w *dbsqlc.InsertJobsParams, pool domain.PoolID, tasks []domain.Task) error {
-	for i := range tasks {
-		t := &tasks[i]
-		hash, labels, mailbox := t.BodyHash, "", domain.MailboxKey{}
-		if hash == nil {
-			hash = []byte{}
+func jobRow(b *composite.Builder, pool domain.PoolID, t *domain.Task) (composite.Row, error) {
+	var labels []byte
+	if len(t.Labels) > 0 {
+		var err error
+		if labels, err = json.Marshal(t.Labels); err != nil {
+			return nil, fmt.Errorf("labels of task %s: %w", t.TaskID, err)
 		}
-		if t.Mailbox != nil {
-			mailbox = *t.Mailbox
-		}
-		if len(t.Labels) > 0 {
-			text, err := json.Marshal(t.Labels)
-			if err != nil {
-				return fmt.Errorf("labels of task %s: %w", t.TaskID, err)
-			}
-			labels = string(text)
-		}
-		w.PoolIds, w.JobIds, w.TaskIds = append(w.PoolIds, string(pool)), append(w.JobIds, int64(t.JobID)), append(w.TaskIds, string(t.TaskID))
-		w.Submissions, w.BodyHashes = append(w.Submissions, int32(t.Submission)), append(w.BodyHashes, hash)
-		w.Tenants, w.RequestedPriorities = append(w.Tenants, string(t.Tenant)), append(w.RequestedPriorities, int16(t.Requested))
-		w.Priorities, w.Lanes, w.Ranks = append(w.Priorities, int16(t.Priority)), append(w.Lanes, t.Lane), append(w.Ranks, t.Rank)
-		w.ResourceKinds, w.ResourceUnits = append(w.ResourceKinds, string(t.Kind)), append(w.ResourceUnits, int64(t.Units))
-		w.Statuses, w.ReasonCodes = append(w.Statuses, string(t.Status)), append(w.ReasonCodes, string(t.Reason.Code))
-		w.Reasons, w.Attempts = append(w.Reasons, t.Reason.Message), append(w.Attempts, int32(t.Attempt))
-		w.MaxAttempts, w.Overtaken = append(w.MaxAttempts, int32(t.MaxAttempts)), append(w.Overtaken, int32(t.Overtaken))
-		w.Executors, w.TimeoutsMs = append(w.Executors, t.Executor), append(w.TimeoutsMs, t.Timeout.Milliseconds())
-		w.Deadlines, w.NotBefores = append(w.Deadlines, maybeInstant(t.Deadline)), append(w.NotBefores, maybeInstant(t.NotBefore))
-		w.CreatedAts, w.StartedAts = append(w.CreatedAts, instant(t.CreatedAt)), append(w.StartedAts, maybeInstant(t.StartedAt))
-		w.FinishedAts = append(w.FinishedAts, maybeInstant(t.FinishedAt))
-		w.CancelAskedAts = append(w.CancelAskedAts, maybeInstant(t.CancelAsked))
-		w.Holders, w.RiverJobIds = append(w.Holders, string(t.Holder)), append(w.RiverJobIds, t.RiverJobID)
-		w.MailboxTenants = append(w.MailboxTenants, string(mailbox.Tenant))
-		w.MailboxUsers, w.MailboxSessions = append(w.MailboxUsers, mailbox.UserID), append(w.MailboxSessions, mailbox.SessionID)
-		w.Labels, w.Payloads, w.Results = append(w.Labels, labels), append(w.Payloads, string(t.Payload)), append(w.Results, string(t.Result))
 	}
-	return nil
+	b.Begin().
+		Text(string(pool)).Int8(int64(t.JobID)).Text(string(t.TaskID)).Int4(int32(t.Submission)).Bytes(t.BodyHash).Text(string(t.Tenant)).
+		Int2(int16(t.Requested)).Int2(int16(t.Priority)).Text(t.Lane).Int8(t.Rank).Text(string(t.Kind)).Int8(int64(t.Units)).
+		Text(string(t.Status)).Text(string(t.Reason.Code)).Text(t.Reason.Message).
+		Int4(int32(t.Attempt)).Int4(int32(t.MaxAttempts)).Int4(int32(t.Overtaken)).
+		Text(t.Executor).Int8(t.Timeout.Milliseconds()).MaybeTime(t.Deadline).MaybeTime(t.NotBefore).Time(t.CreatedAt).
+		MaybeTime(t.StartedAt).MaybeTime(t.FinishedAt).MaybeTime(t.CancelAsked).Text(string(t.Holder)).Int8(t.RiverJobID)
+	if t.Mailbox != nil {
+		b.MaybeText([]byte(t.Mailbox.Tenant)).Text(t.Mailbox.UserID).Text(t.Mailbox.SessionID)
+	} else {
+		b.MaybeText(nil).Text("").Text("")
+	}
+	return b.MaybeJSON(labels).MaybeText(t.Payload).MaybeText(t.Result).End(), nil
 }
 
-func addChanges(w *dbsqlc.UpdateJobsParams, pool domain.PoolID, changes []plan.Change) {
-	w.Want += int64(len(changes))
-	for i := range changes {
-		c := &changes[i]
-		t := &c.Task
-		if c.FromStatus == domain.StatusRunning && t.Status != domain.StatusRunning {
-			w.Ended++
-		}
-		w.PoolIds, w.JobIds = append(w.PoolIds, string(pool)), append(w.JobIds, int64(t.JobID))
-		w.FromStatuses, w.FromAttempts = append(w.FromStatuses, string(c.FromStatus)), append(w.FromAttempts, int32(c.FromAttempt))
-		w.FromCancelAskedAts = append(w.FromCancelAskedAts, maybeInstant(c.FromCancelAsked))
-		w.Priorities, w.Lanes, w.Ranks = append(w.Priorities, int16(t.Priority)), append(w.Lanes, t.Lane), append(w.Ranks, t.Rank)
-		w.Statuses, w.ReasonCodes = append(w.Statuses, string(t.Status)), append(w.ReasonCodes, string(t.Reason.Code))
-		w.Reasons, w.Attempts = append(w.Reasons, t.Reason.Message), append(w.Attempts, int32(t.Attempt))
-		w.MaxAttempts, w.Overtaken = append(w.MaxAttempts, int32(t.MaxAttempts)), append(w.Overtaken, int32(t.Overtaken))
-		w.NotBefores, w.StartedAts = append(w.NotBefores, maybeInstant(t.NotBefore)), append(w.StartedAts, maybeInstant(t.StartedAt))
-		w.FinishedAts = append(w.FinishedAts, maybeInstant(t.FinishedAt))
-		w.CancelAskedAts = append(w.CancelAskedAts, maybeInstant(t.CancelAsked))
-		w.Holders, w.RiverJobIds = append(w.Holders, string(t.Holder)), append(w.RiverJobIds, t.RiverJobID)
-		w.Results = append(w.Results, string(t.Result))
-	}
+func changeRow(b *composite.Builder, pool domain.PoolID, c *plan.Change) composite.Row {
+	t := &c.Task
+	return b.Begin().
+		Text(string(pool)).Int8(int64(t.JobID)).Text(string(c.FromStatus)).Int4(int32(c.FromAttempt)).MaybeTime(c.FromCancelAsked).
+		Int2(int16(t.Priority)).Text(t.Lane).Int8(t.Rank).Text(string(t.Status)).Text(string(t.Reason.Code)).Text(t.Reason.Message).
+		Int4(int32(t.Attempt)).Int4(int32(t.MaxAttempts)).Int4(int32(t.Overtaken)).
+		MaybeTime(t.NotBefore).MaybeTime(t.StartedAt).MaybeTime(t.FinishedAt).MaybeTime(t.CancelAsked).
+		Text(string(t.Holder)).Int8(t.RiverJobID).MaybeText(t.Result).
+		End()
 }
 
-func addMessages(w *dbsqlc.InsertMessagesParams, messages []domain.Message) {
-	for i := range messages {
-		m := &messages[i]
-		w.Sources, w.Seqs, w.CreatedAts = append(w.Sources, string(m.Source)), append(w.Seqs, m.Seq), append(w.CreatedAts, instant(m.CreatedAt))
-		w.Tenants, w.UserIds = append(w.Tenants, string(m.Mailbox.Tenant)), append(w.UserIds, m.Mailbox.UserID)
-		w.SessionIds, w.PoolIds = append(w.SessionIds, m.Mailbox.SessionID), append(w.PoolIds, string(m.PoolID))
-		w.TaskIds, w.JobIds = append(w.TaskIds, string(m.TaskID)), append(w.JobIds, int64(m.JobID))
-		w.Submissions, w.Statuses = append(w.Submissions, int32(m.Submission)), append(w.Statuses, string(m.Status))
-		w.ReasonCodes, w.Reasons = append(w.ReasonCodes, string(m.Reason.Code)), append(w.Reasons, m.Reason.Message)
-		w.Payloads = append(w.Payloads, string(m.Payload))
+func markRow(b *composite.Builder, pool domain.PoolID, t *domain.Task) composite.Row {
+	return b.Begin().
+		Text(string(pool)).Int8(int64(t.JobID)).Text(string(t.Tenant)).Text(t.Lane).Int2(int16(t.Priority)).Int8(t.Rank).
+		MaybeTime(t.Deadline).MaybeTime(t.NotBefore).
+		End()
+}
+
+func eventRow(b *composite.Builder, e *domain.Event) composite.Row {
+	var subjects []string
+	if !e.OnlyNamed() {
+		subjects = e.Subjects
 	}
+	return b.Begin().
+		Text(string(e.Source)).Int8(e.Seq).Time(e.At).Text(string(e.Kind)).Text(string(e.PoolID)).Text(string(e.TaskID)).
+		Int8(int64(e.JobID)).Int4(int32(e.Submission)).Text(string(e.Tenant)).Int4(int32(e.Attempt)).Int8(int64(e.Units)).
+		Text(string(e.Status)).Text(string(e.Reason.Code)).Text(e.Reason.Message).Text(e.Actor).
+		MaybeTexts(subjects).MaybeText(e.Detail).
+		End()
+}
+
+func messageRow(b *composite.Builder, m *domain.Message) composite.Row {
+	return b.Begin().
+		Text(string(m.Source)).Int8(m.Seq).Text(string(m.Mailbox.Tenant)).Text(m.Mailbox.UserID).Text(m.Mailbox.SessionID).
+		Text(string(m.PoolID)).Text(string(m.TaskID)).Int8(int64(m.JobID)).Int4(int32(m.Submission)).
+		Text(string(m.Status)).Text(string(m.Reason.Code)).Text(m.Reason.Message).MaybeText(m.Payload).Time(m.CreatedAt).
+		End()
 }
 
 func relaneParams(pool *domain.Pool, d *plan.Decisions) *dbsqlc.RelaneJobsParams {

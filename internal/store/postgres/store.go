@@ -148,6 +148,7 @@ func poolConfig(opts Options) (*pgxpool.Config, error) {
 	if config.MaxConns <= 0 {
 		config.MaxConns = defaultMaxConns
 	}
+	config.AfterConnect = knowRows
 	cc := config.ConnConfig
 	UseSchema(cc, opts.URL, opts.Schema, opts.Pooled)
 	if cc.RuntimeParams["application_name"] == "" {

@@ -4,6 +4,8 @@ import (
 	"context"
 
 	"github.com/parkinglot/parkinglot/internal/domain"
+	"github.com/parkinglot/parkinglot/internal/plan"
+	"github.com/parkinglot/parkinglot/internal/store/postgres/composite"
 	"github.com/parkinglot/parkinglot/internal/store/postgres/dbsqlc"
 )
 
@@ -50,16 +52,18 @@ type writes struct {
 	turns    dbsqlc.InsertTurnsParams
 	pool     *dbsqlc.UpdatePoolParams
 	relane   *dbsqlc.RelaneJobsParams
-	inserted dbsqlc.InsertJobsParams
+	inserted []composite.Row
 	changed  dbsqlc.UpdateJobsParams
 	live     live
 	carried  dbsqlc.InsertRiverJobsParams
 	arrived  []int64 // River jobs of attempts that ended, however
-	events   dbsqlc.InsertEventsParams
+	events   []composite.Row
 	finished []dbsqlc.SummariseEventsParams
-	messages dbsqlc.InsertMessagesParams
-	outbox   dbsqlc.InsertMessagesParams
+	messages []composite.Row
+	outbox   []composite.Row
 	leases   leaseWrites
+
+	rows composite.Builder
 }
 
 func prepareWrites(turns ...*turn) (*writes, error) {
@@ -74,7 +78,11 @@ func prepareWrites(turns ...*turn) (*writes, error) {
 
 func (w *writes) add(t *turn) error {
 	pool, d := &t.pool, &t.d
-	addTurn(&w.turns, pool.PoolID, &d.Counters, t.heads)
+	b := &w.rows
+	w.turns.Turns = append(w.turns.Turns, turnRow(b, pool.PoolID, &d.Counters, t.heads))
+	for i := range d.Tenants {
+		w.turns.Usages = append(w.turns.Usages, usageRow(b, pool.PoolID, d.Counters.TurnNo, &d.Tenants[i]))
+	}
 	if d.Pool != nil {
 		var err error
 		if w.pool, err = updatePoolParams(d.Pool, pool.Version, d); err != nil {
@@ -84,30 +92,49 @@ func (w *writes) add(t *turn) error {
 	if len(d.Relane) > 0 {
 		w.relane = relaneParams(pool, d)
 	}
-	addTenants(&w.turns, pool.PoolID, d)
-	if err := addJobs(&w.inserted, pool.PoolID, d.Inserted); err != nil {
-		return err
+	for i := range d.Inserted {
+		row, err := jobRow(b, pool.PoolID, &d.Inserted[i])
+		if err != nil {
+			return err
+		}
+		w.inserted = append(w.inserted, row)
 	}
-	addChanges(&w.changed, pool.PoolID, d.Changed)
+	for i := range d.Changed {
+		w.change(pool.PoolID, &d.Changed[i])
+	}
 	w.changed.ByHeart = w.changed.ByHeart || t.byHeart
-	w.live.add(pool.PoolID, d)
+	w.live.add(b, pool.PoolID, d)
 	addRiverJobs(&w.carried, t.carried)
 	w.arrived = append(w.arrived, d.RiverDone...)
-	w.addEvents(d.Events)
 	to := &w.messages
 	if pool.MailboxBackend != domain.BackendPostgres {
 		to = &w.outbox
 	}
-	addMessages(to, d.Messages)
+	w.report(d.Events, to, d.Messages)
 	if leases := prepareLeases(pool.PoolID, d); leases != (leaseWrites{}) {
 		w.leases = leases
 	}
 	return nil
 }
 
-func (w *writes) addEvents(events []domain.Event) {
-	if finished := addEvents(&w.events, events); finished != nil {
+func (w *writes) change(pool domain.PoolID, c *plan.Change) {
+	w.changed.Changes = append(w.changed.Changes, changeRow(&w.rows, pool, c))
+	w.changed.Want++
+	if c.FromStatus == domain.StatusRunning && c.Task.Status != domain.StatusRunning {
+		w.changed.Ended++
+	}
+}
+
+// report adds events, which are of one source and numbered without a gap, and messages.
+func (w *writes) report(events []domain.Event, to *[]composite.Row, messages []domain.Message) {
+	for i := range events {
+		w.events = append(w.events, eventRow(&w.rows, &events[i]))
+	}
+	if finished := finishedBlocks(events); finished != nil {
 		w.finished = append(w.finished, *finished)
+	}
+	for i := range messages {
+		*to = append(*to, messageRow(&w.rows, &messages[i]))
 	}
 }
 
@@ -141,12 +168,12 @@ func (w *writes) changeTasks(ctx context.Context, p pipe) error {
 			return err
 		}
 	}
-	if len(w.changed.JobIds) > 0 {
+	if w.changed.Want > 0 {
 		if err := p.UpdateJobs(ctx, w.changed); err != nil {
 			return err
 		}
 	}
-	if len(w.inserted.JobIds) > 0 {
+	if len(w.inserted) > 0 {
 		if err := p.InsertJobs(ctx, w.inserted); err != nil {
 			return err
 		}
@@ -166,18 +193,18 @@ func (w *writes) changeTasks(ctx context.Context, p pipe) error {
 }
 
 func (w *writes) record(ctx context.Context, p pipe) error {
-	if len(w.events.Seqs) > 0 {
+	if len(w.events) > 0 {
 		if err := p.InsertEvents(ctx, w.events); err != nil {
 			return err
 		}
 	}
-	if len(w.messages.Seqs) > 0 {
+	if len(w.messages) > 0 {
 		if err := p.InsertMessages(ctx, w.messages); err != nil {
 			return err
 		}
 	}
-	if len(w.outbox.Seqs) > 0 {
-		return p.InsertOutbox(ctx, dbsqlc.InsertOutboxParams(w.outbox))
+	if len(w.outbox) > 0 {
+		return p.InsertOutbox(ctx, w.outbox)
 	}
 	return nil
 }

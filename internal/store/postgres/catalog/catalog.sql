@@ -27,3 +27,12 @@ CREATE TABLE river_job (
 ALTER TABLE pl_queued_jobs ADD COLUMN ctid tid NOT NULL;
 ALTER TABLE pl_running_jobs ADD COLUMN ctid tid NOT NULL;
 ALTER TABLE pl_queue_jobs ADD COLUMN ctid tid NOT NULL;
+
+-- The part of Postgres's own catalog that our queries name.
+CREATE TABLE pg_type (
+    oid          oid PRIMARY KEY,
+    typname      name NOT NULL,
+    typnamespace oid NOT NULL,
+    typtype      "char" NOT NULL,
+    typarray     oid NOT NULL
+);

@@ -9,6 +9,7 @@ import (
 	"context"
 
 	"github.com/jackc/pgx/v5/pgtype"
+	"github.com/parkinglot/parkinglot/internal/store/postgres/composite"
 )
 
 const ensureAuditPartitions = `-- name: EnsureAuditPartitions :one
@@ -264,71 +265,12 @@ INSERT INTO pl_audit_events (
     status, reason_code, reason, actor, subjects, detail
 )
 SELECT r.source, r.seq, r.at, r.kind, r.pool_id, r.task_id, r.job_id, r.submission, r.tenant, r.attempt, r.units,
-       r.status, r.reason_code, r.reason, r.actor, nullif(r.subjects, '')::text[], nullif(r.detail, '')
-FROM (
-    SELECT
-        unnest($1::text[]) AS source,
-        unnest($2::bigint[]) AS seq,
-        unnest($3::timestamptz[]) AS at,
-        unnest($4::text[]) AS kind,
-        unnest($5::text[]) AS pool_id,
-        unnest($6::text[]) AS task_id,
-        unnest($7::bigint[]) AS job_id,
-        unnest($8::integer[]) AS submission,
-        unnest($9::text[]) AS tenant,
-        unnest($10::integer[]) AS attempt,
-        unnest($11::bigint[]) AS units,
-        unnest($12::text[]) AS status,
-        unnest($13::text[]) AS reason_code,
-        unnest($14::text[]) AS reason,
-        unnest($15::text[]) AS actor,
-        unnest($16::text[]) AS subjects,
-        unnest($17::text[]) AS detail
-) AS r
+       r.status, r.reason_code, r.reason, r.actor, r.subjects, r.detail
+FROM unnest($1::pl_event_row[]) AS r
 `
 
-type InsertEventsParams struct {
-	Sources     []string
-	Seqs        []int64
-	Ats         []pgtype.Timestamptz
-	Kinds       []string
-	PoolIds     []string
-	TaskIds     []string
-	JobIds      []int64
-	Submissions []int32
-	Tenants     []string
-	Attempts    []int32
-	Units       []int64
-	Statuses    []string
-	ReasonCodes []string
-	Reasons     []string
-	Actors      []string
-	Subjects    []string
-	Details     []string
-}
-
-// subjects comes as the text of an array literal, one an event: an array of arrays would
-// have to be rectangular. Empty: what the row names anyway.
-func (q *Queries) InsertEvents(ctx context.Context, arg InsertEventsParams) error {
-	_, err := q.db.Exec(ctx, insertEvents,
-		arg.Sources,
-		arg.Seqs,
-		arg.Ats,
-		arg.Kinds,
-		arg.PoolIds,
-		arg.TaskIds,
-		arg.JobIds,
-		arg.Submissions,
-		arg.Tenants,
-		arg.Attempts,
-		arg.Units,
-		arg.Statuses,
-		arg.ReasonCodes,
-		arg.Reasons,
-		arg.Actors,
-		arg.Subjects,
-		arg.Details,
-	)
+func (q *Queries) InsertEvents(ctx context.Context, events []composite.Row) error {
+	_, err := q.db.Exec(ctx, insertEvents, events)
 	return err
 }
 

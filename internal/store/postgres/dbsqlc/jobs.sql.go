@@ -9,6 +9,7 @@ import (
 	"context"
 
 	"github.com/jackc/pgx/v5/pgtype"
+	"github.com/parkinglot/parkinglot/internal/store/postgres/composite"
 )
 
 const attempts = `-- name: Attempts :many
@@ -485,127 +486,17 @@ WITH jobs AS (
         r.pool_id, r.job_id, r.task_id, r.submission, r.body_hash, r.tenant, r.requested_priority, r.priority, r.lane, r.rank,
         r.resource_kind, r.resource_units, r.status, r.reason_code, r.reason, r.attempt, r.max_attempts, r.overtaken,
         r.executor, r.timeout_ms, r.deadline, r.not_before, r.created_at, r.started_at, r.finished_at, r.cancel_asked_at,
-        r.holder, r.river_job_id, nullif(r.mailbox_tenant, ''), r.mailbox_user, r.mailbox_session,
-        nullif(r.labels, '')::jsonb, nullif(r.payload, ''), nullif(r.result, '')
-    FROM (
-        SELECT
-            unnest($1::text[]) AS pool_id,
-            unnest($2::bigint[]) AS job_id,
-            unnest($3::text[]) AS task_id,
-            unnest($4::integer[]) AS submission,
-            unnest($5::bytea[]) AS body_hash,
-            unnest($6::text[]) AS tenant,
-            unnest($7::smallint[]) AS requested_priority,
-            unnest($8::smallint[]) AS priority,
-            unnest($9::text[]) AS lane,
-            unnest($10::bigint[]) AS rank,
-            unnest($11::text[]) AS resource_kind,
-            unnest($12::bigint[]) AS resource_units,
-            unnest($13::text[]) AS status,
-            unnest($14::text[]) AS reason_code,
-            unnest($15::text[]) AS reason,
-            unnest($16::integer[]) AS attempt,
-            unnest($17::integer[]) AS max_attempts,
-            unnest($18::integer[]) AS overtaken,
-            unnest($19::text[]) AS executor,
-            unnest($20::bigint[]) AS timeout_ms,
-            unnest($21::timestamptz[]) AS deadline,
-            unnest($22::timestamptz[]) AS not_before,
-            unnest($23::timestamptz[]) AS created_at,
-            unnest($24::timestamptz[]) AS started_at,
-            unnest($25::timestamptz[]) AS finished_at,
-            unnest($26::timestamptz[]) AS cancel_asked_at,
-            unnest($27::text[]) AS holder,
-            unnest($28::bigint[]) AS river_job_id,
-            unnest($29::text[]) AS mailbox_tenant,
-            unnest($30::text[]) AS mailbox_user,
-            unnest($31::text[]) AS mailbox_session,
-            unnest($32::text[]) AS labels,
-            unnest($33::text[]) AS payload,
-            unnest($34::text[]) AS result
-    ) AS r
+        r.holder, r.river_job_id, r.mailbox_tenant, r.mailbox_user, r.mailbox_session, r.labels, r.payload, r.result
+    FROM unnest($1::pl_job_row[]) AS r
     RETURNING pool_id, job_id, status
 )
 INSERT INTO pl_running_jobs (pool_id, job_id)
 SELECT jobs.pool_id, jobs.job_id FROM jobs WHERE jobs.status = 'running'
 `
 
-type InsertJobsParams struct {
-	PoolIds             []string
-	JobIds              []int64
-	TaskIds             []string
-	Submissions         []int32
-	BodyHashes          [][]byte
-	Tenants             []string
-	RequestedPriorities []int16
-	Priorities          []int16
-	Lanes               []string
-	Ranks               []int64
-	ResourceKinds       []string
-	ResourceUnits       []int64
-	Statuses            []string
-	ReasonCodes         []string
-	Reasons             []string
-	Attempts            []int32
-	MaxAttempts         []int32
-	Overtaken           []int32
-	Executors           []string
-	TimeoutsMs          []int64
-	Deadlines           []pgtype.Timestamptz
-	NotBefores          []pgtype.Timestamptz
-	CreatedAts          []pgtype.Timestamptz
-	StartedAts          []pgtype.Timestamptz
-	FinishedAts         []pgtype.Timestamptz
-	CancelAskedAts      []pgtype.Timestamptz
-	Holders             []string
-	RiverJobIds         []int64
-	MailboxTenants      []string
-	MailboxUsers        []string
-	MailboxSessions     []string
-	Labels              []string
-	Payloads            []string
-	Results             []string
-}
-
-// One array a column; they advance together. Empty texts stand for NULL where a
-// column may be. Those that run at once are marked with it.
-func (q *Queries) InsertJobs(ctx context.Context, arg InsertJobsParams) error {
-	_, err := q.db.Exec(ctx, insertJobs,
-		arg.PoolIds,
-		arg.JobIds,
-		arg.TaskIds,
-		arg.Submissions,
-		arg.BodyHashes,
-		arg.Tenants,
-		arg.RequestedPriorities,
-		arg.Priorities,
-		arg.Lanes,
-		arg.Ranks,
-		arg.ResourceKinds,
-		arg.ResourceUnits,
-		arg.Statuses,
-		arg.ReasonCodes,
-		arg.Reasons,
-		arg.Attempts,
-		arg.MaxAttempts,
-		arg.Overtaken,
-		arg.Executors,
-		arg.TimeoutsMs,
-		arg.Deadlines,
-		arg.NotBefores,
-		arg.CreatedAts,
-		arg.StartedAts,
-		arg.FinishedAts,
-		arg.CancelAskedAts,
-		arg.Holders,
-		arg.RiverJobIds,
-		arg.MailboxTenants,
-		arg.MailboxUsers,
-		arg.MailboxSessions,
-		arg.Labels,
-		arg.Payloads,
-		arg.Results,
-	)
+// Those that run at once are marked with it.
+func (q *Queries) InsertJobs(ctx context.Context, jobs []composite.Row) error {
+	_, err := q.db.Exec(ctx, insertJobs, jobs)
 	return err
 }
 
@@ -1489,47 +1380,21 @@ WITH w AS (
         cancel_asked_at = r.cancel_asked_at,
         holder = r.holder,
         river_job_id = r.river_job_id,
-        result = nullif(r.result, '')
-    FROM (
-      SELECT l.place, m.mark, c.pool_id, c.job_id, c.from_status, c.from_attempt, c.from_cancel_asked_at, c.priority, c.lane, c.rank, c.status, c.reason_code, c.reason, c.attempt, c.max_attempts, c.overtaken, c.not_before, c.started_at, c.finished_at, c.cancel_asked_at, c.holder, c.river_job_id, c.result
-      FROM (
-        SELECT
-            unnest($4::text[]) AS pool_id,
-            unnest($5::bigint[]) AS job_id,
-            unnest($6::text[]) AS from_status,
-            unnest($7::integer[]) AS from_attempt,
-            unnest($8::timestamptz[]) AS from_cancel_asked_at,
-            unnest($9::smallint[]) AS priority,
-            unnest($10::text[]) AS lane,
-            unnest($11::bigint[]) AS rank,
-            unnest($12::text[]) AS status,
-            unnest($13::text[]) AS reason_code,
-            unnest($14::text[]) AS reason,
-            unnest($15::integer[]) AS attempt,
-            unnest($16::integer[]) AS max_attempts,
-            unnest($17::integer[]) AS overtaken,
-            unnest($18::timestamptz[]) AS not_before,
-            unnest($19::timestamptz[]) AS started_at,
-            unnest($20::timestamptz[]) AS finished_at,
-            unnest($21::timestamptz[]) AS cancel_asked_at,
-            unnest($22::text[]) AS holder,
-            unnest($23::bigint[]) AS river_job_id,
-            unnest($24::text[]) AS result
-      ) AS c
-      CROSS JOIN LATERAL (
+        result = r.result
+    FROM unnest($4::pl_change_row[]) AS r
+    CROSS JOIN LATERAL (
         SELECT q.ctid AS place FROM pl_queue_jobs AS q
-        WHERE q.pool_id = c.pool_id AND q.job_id = c.job_id
+        WHERE q.pool_id = r.pool_id AND q.job_id = r.job_id
         LIMIT 1
-      ) AS l
-      LEFT JOIN LATERAL (
+    ) AS l
+    LEFT JOIN LATERAL (
         SELECT n.ctid AS mark FROM pl_running_jobs AS n
-        WHERE n.pool_id = c.pool_id AND n.job_id = c.job_id AND c.from_status = 'running' AND c.status <> 'running'
+        WHERE n.pool_id = r.pool_id AND n.job_id = r.job_id AND r.from_status = 'running' AND r.status <> 'running'
         LIMIT 1
-      ) AS m ON true
-    ) AS r
-    WHERE j.ctid = r.place AND j.status = r.from_status AND j.attempt = r.from_attempt
+    ) AS m ON true
+    WHERE j.ctid = l.place AND j.status = r.from_status AND j.attempt = r.from_attempt
       AND j.cancel_asked_at IS NOT DISTINCT FROM r.from_cancel_asked_at
-    RETURNING r.mark
+    RETURNING m.mark
 ), u AS (
     DELETE FROM pl_running_jobs AS n USING w WHERE n.ctid = w.mark
     RETURNING 1
@@ -1541,30 +1406,10 @@ SELECT
 `
 
 type UpdateJobsParams struct {
-	ByHeart            bool
-	Want               int64
-	Ended              int64
-	PoolIds            []string
-	JobIds             []int64
-	FromStatuses       []string
-	FromAttempts       []int32
-	FromCancelAskedAts []pgtype.Timestamptz
-	Priorities         []int16
-	Lanes              []string
-	Ranks              []int64
-	Statuses           []string
-	ReasonCodes        []string
-	Reasons            []string
-	Attempts           []int32
-	MaxAttempts        []int32
-	Overtaken          []int32
-	NotBefores         []pgtype.Timestamptz
-	StartedAts         []pgtype.Timestamptz
-	FinishedAts        []pgtype.Timestamptz
-	CancelAskedAts     []pgtype.Timestamptz
-	Holders            []string
-	RiverJobIds        []int64
-	Results            []string
+	ByHeart bool
+	Want    int64
+	Ended   int64
+	Changes []composite.Row
 }
 
 // Guarded: a row that is no longer in the state that the turn read is not touched, and
@@ -1577,27 +1422,7 @@ func (q *Queries) UpdateJobs(ctx context.Context, arg UpdateJobsParams) error {
 		arg.ByHeart,
 		arg.Want,
 		arg.Ended,
-		arg.PoolIds,
-		arg.JobIds,
-		arg.FromStatuses,
-		arg.FromAttempts,
-		arg.FromCancelAskedAts,
-		arg.Priorities,
-		arg.Lanes,
-		arg.Ranks,
-		arg.Statuses,
-		arg.ReasonCodes,
-		arg.Reasons,
-		arg.Attempts,
-		arg.MaxAttempts,
-		arg.Overtaken,
-		arg.NotBefores,
-		arg.StartedAts,
-		arg.FinishedAts,
-		arg.CancelAskedAts,
-		arg.Holders,
-		arg.RiverJobIds,
-		arg.Results,
+		arg.Changes,
 	)
 	return err
 }

@@ -8,48 +8,18 @@ package dbsqlc
 import (
 	"context"
 
-	"github.com/jackc/pgx/v5/pgtype"
+	"github.com/parkinglot/parkinglot/internal/store/postgres/composite"
 )
 
 const markQueued = `-- name: MarkQueued :exec
 INSERT INTO pl_queued_jobs (pool_id, job_id, tenant, lane, priority, rank, deadline, not_before)
 SELECT r.pool_id, r.job_id, r.tenant, r.lane, r.priority, r.rank, r.deadline, r.not_before
-FROM (
-    SELECT
-        unnest($1::text[]) AS pool_id,
-        unnest($2::bigint[]) AS job_id,
-        unnest($3::text[]) AS tenant,
-        unnest($4::text[]) AS lane,
-        unnest($5::smallint[]) AS priority,
-        unnest($6::bigint[]) AS rank,
-        unnest($7::timestamptz[]) AS deadline,
-        unnest($8::timestamptz[]) AS not_before
-) AS r
+FROM unnest($1::pl_mark_row[]) AS r
 `
 
-type MarkQueuedParams struct {
-	PoolIds    []string
-	JobIds     []int64
-	Tenants    []string
-	Lanes      []string
-	Priorities []int16
-	Ranks      []int64
-	Deadlines  []pgtype.Timestamptz
-	NotBefores []pgtype.Timestamptz
-}
-
 // Tasks that came into the queue.
-func (q *Queries) MarkQueued(ctx context.Context, arg MarkQueuedParams) error {
-	_, err := q.db.Exec(ctx, markQueued,
-		arg.PoolIds,
-		arg.JobIds,
-		arg.Tenants,
-		arg.Lanes,
-		arg.Priorities,
-		arg.Ranks,
-		arg.Deadlines,
-		arg.NotBefores,
-	)
+func (q *Queries) MarkQueued(ctx context.Context, marks []composite.Row) error {
+	_, err := q.db.Exec(ctx, markQueued, marks)
 	return err
 }
 
@@ -71,16 +41,8 @@ func (q *Queries) MarkRunning(ctx context.Context, arg MarkRunningParams) error 
 
 const moveQueued = `-- name: MoveQueued :exec
 WITH w AS (
-    SELECT l.place, c.pool_id, c.job_id, c.lane, c.priority, c.rank, c.not_before
-    FROM (
-        SELECT
-            unnest($2::text[]) AS pool_id,
-            unnest($3::bigint[]) AS job_id,
-            unnest($4::text[]) AS lane,
-            unnest($5::smallint[]) AS priority,
-            unnest($6::bigint[]) AS rank,
-            unnest($7::timestamptz[]) AS not_before
-    ) AS c
+    SELECT l.place, c.lane::text AS lane, c.priority::smallint AS priority, c.rank::bigint AS rank, c.not_before::timestamptz AS not_before
+    FROM unnest($2::pl_mark_row[]) AS c
     CROSS JOIN LATERAL (
         SELECT q.ctid AS place FROM pl_queued_jobs AS q
         WHERE q.pool_id = c.pool_id AND q.job_id = c.job_id
@@ -95,27 +57,14 @@ SELECT pl_expect((SELECT count(*) FROM w), $1::bigint, 'queued tasks')
 `
 
 type MoveQueuedParams struct {
-	Want       int64
-	PoolIds    []string
-	JobIds     []int64
-	Lanes      []string
-	Priorities []int16
-	Ranks      []int64
-	NotBefores []pgtype.Timestamptz
+	Want  int64
+	Marks []composite.Row
 }
 
 // Tasks that stay in the queue, perhaps at another place. Most of them do not move: what
 // changed is who overtook them.
 func (q *Queries) MoveQueued(ctx context.Context, arg MoveQueuedParams) error {
-	_, err := q.db.Exec(ctx, moveQueued,
-		arg.Want,
-		arg.PoolIds,
-		arg.JobIds,
-		arg.Lanes,
-		arg.Priorities,
-		arg.Ranks,
-		arg.NotBefores,
-	)
+	_, err := q.db.Exec(ctx, moveQueued, arg.Want, arg.Marks)
 	return err
 }
 

@@ -9,6 +9,7 @@ import (
 	"context"
 
 	"github.com/jackc/pgx/v5/pgtype"
+	"github.com/parkinglot/parkinglot/internal/store/postgres/composite"
 )
 
 const ackMessagesOfTenant = `-- name: AckMessagesOfTenant :execrows
@@ -106,60 +107,12 @@ INSERT INTO pl_mailbox_messages (
     status, reason_code, reason, payload, created_at
 )
 SELECT r.source, r.seq, r.tenant, r.user_id, r.session_id, r.pool_id, r.task_id, r.job_id, r.submission,
-       r.status, r.reason_code, r.reason, nullif(r.payload, ''), r.created_at
-FROM (
-    SELECT
-        unnest($1::text[]) AS source,
-        unnest($2::bigint[]) AS seq,
-        unnest($3::text[]) AS tenant,
-        unnest($4::text[]) AS user_id,
-        unnest($5::text[]) AS session_id,
-        unnest($6::text[]) AS pool_id,
-        unnest($7::text[]) AS task_id,
-        unnest($8::bigint[]) AS job_id,
-        unnest($9::integer[]) AS submission,
-        unnest($10::text[]) AS status,
-        unnest($11::text[]) AS reason_code,
-        unnest($12::text[]) AS reason,
-        unnest($13::text[]) AS payload,
-        unnest($14::timestamptz[]) AS created_at
-) AS r
+       r.status, r.reason_code, r.reason, r.payload, r.created_at
+FROM unnest($1::pl_message_row[]) AS r
 `
 
-type InsertMessagesParams struct {
-	Sources     []string
-	Seqs        []int64
-	Tenants     []string
-	UserIds     []string
-	SessionIds  []string
-	PoolIds     []string
-	TaskIds     []string
-	JobIds      []int64
-	Submissions []int32
-	Statuses    []string
-	ReasonCodes []string
-	Reasons     []string
-	Payloads    []string
-	CreatedAts  []pgtype.Timestamptz
-}
-
-func (q *Queries) InsertMessages(ctx context.Context, arg InsertMessagesParams) error {
-	_, err := q.db.Exec(ctx, insertMessages,
-		arg.Sources,
-		arg.Seqs,
-		arg.Tenants,
-		arg.UserIds,
-		arg.SessionIds,
-		arg.PoolIds,
-		arg.TaskIds,
-		arg.JobIds,
-		arg.Submissions,
-		arg.Statuses,
-		arg.ReasonCodes,
-		arg.Reasons,
-		arg.Payloads,
-		arg.CreatedAts,
-	)
+func (q *Queries) InsertMessages(ctx context.Context, messages []composite.Row) error {
+	_, err := q.db.Exec(ctx, insertMessages, messages)
 	return err
 }
 
@@ -441,61 +394,13 @@ INSERT INTO pl_mailbox_messages (
     status, reason_code, reason, payload, created_at
 )
 SELECT r.source, r.seq, r.tenant, r.user_id, r.session_id, r.pool_id, r.task_id, r.job_id, r.submission,
-       r.status, r.reason_code, r.reason, nullif(r.payload, ''), r.created_at
-FROM (
-    SELECT
-        unnest($1::text[]) AS source,
-        unnest($2::bigint[]) AS seq,
-        unnest($3::text[]) AS tenant,
-        unnest($4::text[]) AS user_id,
-        unnest($5::text[]) AS session_id,
-        unnest($6::text[]) AS pool_id,
-        unnest($7::text[]) AS task_id,
-        unnest($8::bigint[]) AS job_id,
-        unnest($9::integer[]) AS submission,
-        unnest($10::text[]) AS status,
-        unnest($11::text[]) AS reason_code,
-        unnest($12::text[]) AS reason,
-        unnest($13::text[]) AS payload,
-        unnest($14::timestamptz[]) AS created_at
-) AS r
+       r.status, r.reason_code, r.reason, r.payload, r.created_at
+FROM unnest($1::pl_message_row[]) AS r
 ON CONFLICT DO NOTHING
 `
 
-type PutMessagesParams struct {
-	Sources     []string
-	Seqs        []int64
-	Tenants     []string
-	UserIds     []string
-	SessionIds  []string
-	PoolIds     []string
-	TaskIds     []string
-	JobIds      []int64
-	Submissions []int32
-	Statuses    []string
-	ReasonCodes []string
-	Reasons     []string
-	Payloads    []string
-	CreatedAts  []pgtype.Timestamptz
-}
-
 // Messages that came through another backend's outbox; what is there stays as it is.
-func (q *Queries) PutMessages(ctx context.Context, arg PutMessagesParams) error {
-	_, err := q.db.Exec(ctx, putMessages,
-		arg.Sources,
-		arg.Seqs,
-		arg.Tenants,
-		arg.UserIds,
-		arg.SessionIds,
-		arg.PoolIds,
-		arg.TaskIds,
-		arg.JobIds,
-		arg.Submissions,
-		arg.Statuses,
-		arg.ReasonCodes,
-		arg.Reasons,
-		arg.Payloads,
-		arg.CreatedAts,
-	)
+func (q *Queries) PutMessages(ctx context.Context, messages []composite.Row) error {
+	_, err := q.db.Exec(ctx, putMessages, messages)
 	return err
 }

@@ -59,6 +59,14 @@ func (ns NullRiverJobState) Value() (driver.Value, error) {
 	return string(ns.RiverJobState), nil
 }
 
+type PgType struct {
+	Oid          pgtype.Uint32
+	Typname      string
+	Typnamespace pgtype.Uint32
+	Typtype      interface{}
+	Typarray     pgtype.Uint32
+}
+
 type PlAdjustment struct {
 	TicketID     string
 	AdjustmentID string

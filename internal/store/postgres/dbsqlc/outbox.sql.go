@@ -8,7 +8,7 @@ package dbsqlc
 import (
 	"context"
 
-	"github.com/jackc/pgx/v5/pgtype"
+	"github.com/parkinglot/parkinglot/internal/store/postgres/composite"
 )
 
 const deleteOutbox = `-- name: DeleteOutbox :exec
@@ -33,60 +33,12 @@ INSERT INTO pl_outbox (
     status, reason_code, reason, payload, created_at
 )
 SELECT r.source, r.seq, r.tenant, r.user_id, r.session_id, r.pool_id, r.task_id, r.job_id, r.submission,
-       r.status, r.reason_code, r.reason, nullif(r.payload, ''), r.created_at
-FROM (
-    SELECT
-        unnest($1::text[]) AS source,
-        unnest($2::bigint[]) AS seq,
-        unnest($3::text[]) AS tenant,
-        unnest($4::text[]) AS user_id,
-        unnest($5::text[]) AS session_id,
-        unnest($6::text[]) AS pool_id,
-        unnest($7::text[]) AS task_id,
-        unnest($8::bigint[]) AS job_id,
-        unnest($9::integer[]) AS submission,
-        unnest($10::text[]) AS status,
-        unnest($11::text[]) AS reason_code,
-        unnest($12::text[]) AS reason,
-        unnest($13::text[]) AS payload,
-        unnest($14::timestamptz[]) AS created_at
-) AS r
+       r.status, r.reason_code, r.reason, r.payload, r.created_at
+FROM unnest($1::pl_message_row[]) AS r
 `
 
-type InsertOutboxParams struct {
-	Sources     []string
-	Seqs        []int64
-	Tenants     []string
-	UserIds     []string
-	SessionIds  []string
-	PoolIds     []string
-	TaskIds     []string
-	JobIds      []int64
-	Submissions []int32
-	Statuses    []string
-	ReasonCodes []string
-	Reasons     []string
-	Payloads    []string
-	CreatedAts  []pgtype.Timestamptz
-}
-
-func (q *Queries) InsertOutbox(ctx context.Context, arg InsertOutboxParams) error {
-	_, err := q.db.Exec(ctx, insertOutbox,
-		arg.Sources,
-		arg.Seqs,
-		arg.Tenants,
-		arg.UserIds,
-		arg.SessionIds,
-		arg.PoolIds,
-		arg.TaskIds,
-		arg.JobIds,
-		arg.Submissions,
-		arg.Statuses,
-		arg.ReasonCodes,
-		arg.Reasons,
-		arg.Payloads,
-		arg.CreatedAts,
-	)
+func (q *Queries) InsertOutbox(ctx context.Context, messages []composite.Row) error {
+	_, err := q.db.Exec(ctx, insertOutbox, messages)
 	return err
 }
 

@@ -9,6 +9,7 @@ import (
 	"context"
 
 	"github.com/jackc/pgx/v5/pgtype"
+	"github.com/parkinglot/parkinglot/internal/store/postgres/composite"
 )
 
 const countJobs = `-- name: CountJobs :one
@@ -227,109 +228,25 @@ WITH turns AS (
         head_low, head_normal, head_high, head_critical, drained
     )
     SELECT
-        unnest($7::text[]),
-        unnest($8::bigint[]),
-        unnest($9::text[]),
-        unnest($10::timestamptz[]),
-        unnest($11::bigint[]),
-        unnest($12::bigint[]),
-        unnest($13::bigint[]),
-        unnest($14::bigint[]),
-        unnest($15::bigint[]),
-        unnest($16::bigint[]),
-        unnest($17::bigint[]),
-        unnest($18::bigint[]),
-        unnest($19::bigint[]),
-        unnest($20::bigint[]),
-        unnest($21::bigint[]),
-        unnest($22::bigint[]),
-        unnest($23::bigint[]),
-        unnest($24::bigint[]),
-        unnest($25::timestamptz[]),
-        unnest($26::bigint[]),
-        unnest($27::bigint[]),
-        unnest($28::bigint[]),
-        unnest($29::bigint[]),
-        unnest($30::bigint[])
+        r.pool_id, r.turn_no, r.turn_id, r.at, r.active_units, r.ceiling, r.running, r.queued, r.queued_low, r.queued_normal,
+        r.queued_high, r.queued_critical, r.waiting, r.virtual_time, r.job_seq, r.rank_seq, r.event_seq, r.message_seq, r.next_due_at,
+        r.head_low, r.head_normal, r.head_high, r.head_critical, r.drained
+    FROM unnest($2::pl_turn_row[]) AS r
 )
 INSERT INTO pl_tenants (pool_id, tenant, turn_no, active_units, queued, finish_tag)
-SELECT
-    unnest($1::text[]),
-    unnest($2::text[]),
-    unnest($3::bigint[]),
-    unnest($4::bigint[]),
-    unnest($5::bigint[]),
-    unnest($6::bigint[])
+SELECT r.pool_id, r.tenant, r.turn_no, r.active_units, r.queued, r.finish_tag
+FROM unnest($1::pl_usage_row[]) AS r
 `
 
 type InsertTurnsParams struct {
-	TenantPools       []string
-	Tenants           []string
-	TenantTurnNos     []int64
-	TenantActiveUnits []int64
-	TenantQueued      []int64
-	TenantFinishTags  []int64
-	PoolIds           []string
-	TurnNos           []int64
-	TurnIds           []string
-	Ats               []pgtype.Timestamptz
-	ActiveUnits       []int64
-	Ceilings          []int64
-	Running           []int64
-	Queued            []int64
-	QueuedLow         []int64
-	QueuedNormal      []int64
-	QueuedHigh        []int64
-	QueuedCritical    []int64
-	Waiting           []int64
-	VirtualTimes      []int64
-	JobSeqs           []int64
-	RankSeqs          []int64
-	EventSeqs         []int64
-	MessageSeqs       []int64
-	NextDueAts        []pgtype.Timestamptz
-	HeadsLow          []int64
-	HeadsNormal       []int64
-	HeadsHigh         []int64
-	HeadsCritical     []int64
-	Drained           []int64
+	Usages []composite.Row
+	Turns  []composite.Row
 }
 
 // One row a pool, because turns of several pools may share a transaction, and what the turns leave
 // of their tenants. One statement: each costs as much to begin as some rows do.
 func (q *Queries) InsertTurns(ctx context.Context, arg InsertTurnsParams) error {
-	_, err := q.db.Exec(ctx, insertTurns,
-		arg.TenantPools,
-		arg.Tenants,
-		arg.TenantTurnNos,
-		arg.TenantActiveUnits,
-		arg.TenantQueued,
-		arg.TenantFinishTags,
-		arg.PoolIds,
-		arg.TurnNos,
-		arg.TurnIds,
-		arg.Ats,
-		arg.ActiveUnits,
-		arg.Ceilings,
-		arg.Running,
-		arg.Queued,
-		arg.QueuedLow,
-		arg.QueuedNormal,
-		arg.QueuedHigh,
-		arg.QueuedCritical,
-		arg.Waiting,
-		arg.VirtualTimes,
-		arg.JobSeqs,
-		arg.RankSeqs,
-		arg.EventSeqs,
-		arg.MessageSeqs,
-		arg.NextDueAts,
-		arg.HeadsLow,
-		arg.HeadsNormal,
-		arg.HeadsHigh,
-		arg.HeadsCritical,
-		arg.Drained,
-	)
+	_, err := q.db.Exec(ctx, insertTurns, arg.Usages, arg.Turns)
 	return err
 }
 
