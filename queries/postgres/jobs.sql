@@ -1,5 +1,6 @@
 -- name: InsertJobs :exec
--- Those that run at once are marked with it.
+-- Those that run at once are marked with it. Where it was not read whether a task is known (unread), it
+-- must not be. ORDER BY leaves one index to look it up in.
 WITH jobs AS (
     INSERT INTO pl_queue_jobs (
         pool_id, job_id, task_id, submission, body_hash, tenant, requested_priority, priority, lane, rank,
@@ -13,10 +14,18 @@ WITH jobs AS (
         r.executor, r.timeout_ms, r.deadline, r.not_before, r.created_at, r.started_at, r.finished_at, r.cancel_asked_at,
         r.holder, r.river_job_id, r.mailbox_tenant, r.mailbox_user, r.mailbox_session, r.labels, r.payload, r.result
     FROM unnest(@jobs::pl_job_row[]) AS r
+    WHERE NOT @unread::boolean OR (
+        SELECT q.job_id FROM pl_queue_jobs AS q
+        WHERE q.pool_id = r.pool_id AND q.task_id = r.task_id
+        ORDER BY q.submission DESC
+        LIMIT 1
+    ) IS NULL
     RETURNING pool_id, job_id, status
+), running AS (
+    INSERT INTO pl_running_jobs (pool_id, job_id)
+    SELECT jobs.pool_id, jobs.job_id FROM jobs WHERE jobs.status = 'running'
 )
-INSERT INTO pl_running_jobs (pool_id, job_id)
-SELECT jobs.pool_id, jobs.job_id FROM jobs WHERE jobs.status = 'running';
+SELECT pl_agree((SELECT count(*) FROM jobs), cardinality(@jobs::pl_job_row[]), 'tasks that are new');
 
 -- name: UpdateJobs :exec
 -- Guarded: a row that is no longer in the state that the turn read is not touched, and

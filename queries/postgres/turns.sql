@@ -33,7 +33,8 @@ SELECT
 -- name: ExpressSettings :one
 -- TurnSettings for turns that read nothing, in the implicit transaction of their one round trip, and
 -- the locks of their pools: all of them, or an error. Nobody waits for a second lock while
--- holding a first one.
+-- holding a first one. The clock that the turns were decided by has to be right: ahead by no more
+-- than the timestamps of a trail may be wrong by, and behind by no more than a statement may wait.
 SELECT clock_timestamp()::timestamptz AS now
 FROM (
     SELECT
@@ -50,52 +51,13 @@ FROM (
         pl_agree(
             (SELECT count(*) FROM unnest(@keys::bigint[]) AS k WHERE pg_try_advisory_xact_lock(k)),
             cardinality(@keys::bigint[]), 'locks of pools'
+        ),
+        pl_agree(
+            CASE WHEN coalesce(sqlc.narg(clock)::timestamptz, clock_timestamp()) BETWEEN @earliest::timestamptz AND @latest::timestamptz THEN 1 ELSE 0 END,
+            1, 'clocks'
         )
     OFFSET 0
 ) AS s;
-
--- name: ExpressGuard :exec
--- After the locks: the pools are as the turns were decided on, no task id is known yet, and the
--- clock that they were decided by is right: ahead by no more than the timestamps of a trail may be
--- wrong by, and behind by no more than a statement may wait. ORDER BY leaves one index to look
--- a task id up in.
-SELECT
-    pl_agree((
-        SELECT count(*)
-        FROM (
-            SELECT
-                unnest(@pool_ids::text[]) AS pool_id,
-                unnest(@turn_nos::bigint[]) AS turn_no,
-                unnest(@turn_ids::text[]) AS turn_id,
-                unnest(@versions::bigint[]) AS version
-        ) AS e
-        CROSS JOIN LATERAL (
-            SELECT n.turn_no, n.turn_id FROM pl_pool_turns AS n
-            WHERE n.pool_id = e.pool_id
-            ORDER BY n.turn_no DESC
-            LIMIT 1
-        ) AS t
-        CROSS JOIN LATERAL (
-            SELECT p.version FROM pl_pools AS p
-            WHERE p.pool_id = e.pool_id
-            LIMIT 1
-        ) AS v
-        WHERE t.turn_no = e.turn_no AND t.turn_id = e.turn_id AND v.version = e.version
-    ), cardinality(@pool_ids::text[]), 'pools as they were left'),
-    pl_agree((
-        SELECT count(*)
-        FROM (SELECT unnest(@task_pools::text[]) AS pool_id, unnest(@task_ids::text[]) AS task_id) AS n
-        CROSS JOIN LATERAL (
-            SELECT q.job_id FROM pl_queue_jobs AS q
-            WHERE q.pool_id = n.pool_id AND q.task_id = n.task_id
-            ORDER BY q.submission DESC
-            LIMIT 1
-        ) AS k
-    ), 0, 'tasks that are new'),
-    pl_agree((
-        SELECT count(*) WHERE coalesce(sqlc.narg(clock)::timestamptz, clock_timestamp())
-            BETWEEN @earliest::timestamptz AND @latest::timestamptz
-    ), 1, 'clocks');
 
 -- name: LockWait :exec
 SELECT set_config('lock_timeout', @wait::text, true);
@@ -146,7 +108,8 @@ WHERE p.pool_id = @pool_id;
 
 -- name: InsertTurns :exec
 -- One row a pool, because turns of several pools may share a transaction, and what the turns leave
--- of their tenants. One statement: each costs as much to begin as some rows do.
+-- of their tenants. One statement: each costs as much to begin as some rows do. Where a turn has not
+-- read its pool but recalled it, the pool has to be as it was left: after the locks, so that it stays so.
 WITH turns AS (
     INSERT INTO pl_pool_turns (
         pool_id, turn_no, turn_id, at, active_units, ceiling, running, queued, queued_low, queued_normal,
@@ -158,10 +121,26 @@ WITH turns AS (
         r.queued_high, r.queued_critical, r.waiting, r.virtual_time, r.job_seq, r.rank_seq, r.event_seq, r.message_seq, r.next_due_at,
         r.head_low, r.head_normal, r.head_high, r.head_critical, r.drained
     FROM unnest(@turns::pl_turn_row[]) AS r
+    WHERE r.version IS NULL OR (
+        (r.turn_no - 1, r.after_turn_id) = (
+            SELECT n.turn_no, n.turn_id FROM pl_pool_turns AS n
+            WHERE n.pool_id = r.pool_id
+            ORDER BY n.turn_no DESC
+            LIMIT 1
+        )
+        AND r.version = (
+            SELECT p.version FROM pl_pools AS p
+            WHERE p.pool_id = r.pool_id
+            LIMIT 1
+        )
+    )
+    RETURNING turn_no
+), usages AS (
+    INSERT INTO pl_tenants (pool_id, tenant, turn_no, active_units, queued, finish_tag)
+    SELECT u.pool_id, u.tenant, u.turn_no, u.active_units, u.queued, u.finish_tag
+    FROM unnest(@usages::pl_usage_row[]) AS u
 )
-INSERT INTO pl_tenants (pool_id, tenant, turn_no, active_units, queued, finish_tag)
-SELECT r.pool_id, r.tenant, r.turn_no, r.active_units, r.queued, r.finish_tag
-FROM unnest(@usages::pl_usage_row[]) AS r;
+SELECT pl_agree((SELECT count(*) FROM turns), cardinality(@turns::pl_turn_row[]), 'pools as they were left');
 
 -- name: InsertFirstTurn :exec
 -- Counters of a new pool: everything zero.

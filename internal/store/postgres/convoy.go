@@ -221,8 +221,9 @@ func (t *turn) decided() (yes bool) {
 		return false
 	}
 	t.decide(snap, headsOf(t.recalled.heads, &snap))
+	t.unread, t.unknown = true, true
 	// That there is nothing to do would have to be true in the database.
-	return !t.d.Idle
+	return !t.d.Idle && t.allNew()
 }
 
 // meanwhile calls the caller's Meanwhile.
@@ -292,14 +293,15 @@ func (s *Store) sendConvoy(ctx context.Context, conn *pgxpool.Conn, turns []*tur
 			s.log.ErrorContext(ctx, "sending turns panicked", "panic", p, "stack", string(debug.Stack()))
 		}
 	}()
-	guard := dbsqlc.ExpressGuardParams{Clock: s.clock()}
-	var keys []int64
+	settings := dbsqlc.ExpressSettingsParams{
+		Statement: milliseconds(statementTimeout), LockWait: milliseconds(rowLockTimeout), Clock: s.clock(),
+	}
 	for _, t := range turns {
 		if err := t.carry(ctx, conn); err != nil {
 			return fmt.Errorf("%w: %w", errNothingSent, err)
 		}
-		keys = append(keys, t.key)
-		expect(&guard, t)
+		settings.Keys = append(settings.Keys, t.key)
+		within(&settings, t.d.Now)
 	}
 	w, err := prepareWrites(turns...)
 	if err != nil {
@@ -314,16 +316,11 @@ func (s *Store) sendConvoy(ctx context.Context, conn *pgxpool.Conn, turns []*tur
 			t.meanwhile()
 		}
 	}, func(p pipe) error {
-		at, err := p.ExpressSettings(ctx, dbsqlc.ExpressSettingsParams{
-			Statement: milliseconds(statementTimeout), LockWait: milliseconds(rowLockTimeout), Keys: keys,
-		})
+		at, err := p.ExpressSettings(ctx, settings)
 		if err != nil {
 			return err
 		}
 		now = at.Time
-		if err := p.ExpressGuard(ctx, guard); err != nil {
-			return err
-		}
 		return w.send(ctx, p)
 	})
 	if err != nil {

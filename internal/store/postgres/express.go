@@ -121,18 +121,25 @@ func (r *recollection) tell(snap *plan.Snapshot, tenant domain.Tenant) (known bo
 	return known
 }
 
-// expect adds what the database has to agree to for the turn to be taken.
-func expect(g *dbsqlc.ExpressGuardParams, t *turn) {
-	pool := string(t.pool.PoolID)
-	g.PoolIds, g.Versions = append(g.PoolIds, pool), append(g.Versions, t.pool.Version)
-	g.TurnNos, g.TurnIds = append(g.TurnNos, t.counters.TurnNo), append(g.TurnIds, t.counters.TurnID)
-	for i := range t.rq.Submits {
-		g.TaskPools, g.TaskIds = append(g.TaskPools, pool), append(g.TaskIds, string(t.rq.Submits[i].TaskID))
+// allNew reports whether every task that is submitted has a row of its own: what was not looked up
+// (unknown) is checked where rows are inserted.
+func (t *turn) allNew() bool {
+	if len(t.d.Inserted) == len(t.rq.Submits) {
+		return true
 	}
-	if from := t.d.Now.Add(-mostAhead); !g.Earliest.Valid || from.After(g.Earliest.Time) {
-		g.Earliest = instant(from)
+	inserted := make(map[domain.TaskID]bool, len(t.d.Inserted))
+	for i := range t.d.Inserted {
+		inserted[t.d.Inserted[i].TaskID] = true
 	}
-	if until := t.d.Now.Add(mostBehind); !g.Latest.Valid || until.Before(g.Latest.Time) {
-		g.Latest = instant(until)
+	return !slices.ContainsFunc(t.rq.Submits, func(s plan.Submit) bool { return !inserted[s.TaskID] })
+}
+
+// within narrows the clocks by which all turns of a convoy are right.
+func within(p *dbsqlc.ExpressSettingsParams, now time.Time) {
+	if from := now.Add(-mostAhead); !p.Earliest.Valid || from.After(p.Earliest.Time) {
+		p.Earliest = instant(from)
+	}
+	if until := now.Add(mostBehind); !p.Latest.Valid || until.Before(p.Latest.Time) {
+		p.Latest = instant(until)
 	}
 }

@@ -13,7 +13,8 @@ import (
 // The row functions make one row of the composite type of that name (see the migrations), column by column in
 // its order.
 
-func turnRow(b *composite.Builder, pool domain.PoolID, c *domain.Counters, heads [domain.PriorityClasses]int64) composite.Row {
+// turnRow: version is nil if the pool and its last turn, after, were read.
+func turnRow(b *composite.Builder, pool domain.PoolID, c *domain.Counters, heads [domain.PriorityClasses]int64, after string, version *int64) composite.Row {
 	return b.Begin().
 		Text(string(pool)).Int8(c.TurnNo).Text(c.TurnID).Time(c.At).
 		Int8(int64(c.ActiveUnits)).Int8(int64(c.Ceiling)).Int8(c.Running).
@@ -22,6 +23,7 @@ func turnRow(b *composite.Builder, pool domain.PoolID, c *domain.Counters, heads
 		Int8(c.VirtualTime).Int8(c.JobSeq).Int8(c.RankSeq).Int8(c.EventSeq).Int8(c.MessageSeq).MaybeTime(c.NextDueAt).
 		Int8(heads[domain.PriorityLow]).Int8(heads[domain.PriorityNormal]).
 		Int8(heads[domain.PriorityHigh]).Int8(heads[domain.PriorityCritical]).Int8(c.Drained).
+		Text(after).MaybeInt8(version).
 		End()
 }
 

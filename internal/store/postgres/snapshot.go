@@ -133,7 +133,7 @@ func (t *turn) foresee(recalled *recollection) *reads {
 }
 
 // suffice reports whether the foreseen reads are all that the requests need, once the database has
-// agreed that the submissions are new; see ExpressGuard.
+// agreed that the submissions are new; see InsertJobs.
 func (r *reads) suffice(rq *plan.Requests) bool {
 	if rq.Len() != len(rq.Submits)+len(rq.Settles) || r.emptyQueue && r.found.PlPoolTurn.Queued+r.found.PlPoolTurn.Waiting > 0 {
 		return false

@@ -39,6 +39,7 @@ type turn struct {
 	waited   bool          // somebody else had the pool's lock
 	byHeart  bool          // tasks were not read but recalled
 	resent   bool          // tasks are known that are submitted
+	unread   bool          // the pool was not read but recalled: the write has to check that it is so
 	unknown  bool          // task ids were not read: the write has to check that they are new
 
 	rq *plan.Requests
@@ -67,8 +68,7 @@ func (s *Store) Turn(ctx context.Context, spec store.TurnSpec) (plan.Decisions, 
 
 func (t *turn) what() string { return "turn of pool " + string(t.spec.Pool) }
 
-// errUnread: a turn that is decided on what is recalled would write nothing, and so nothing
-// would check that it is so.
+// errUnread: a turn that is decided on what is recalled would write nothing that checks whether it is so.
 var errUnread = errors.New("nothing to write that would check what is recalled")
 
 // alone takes the turn in a transaction of its own. When it was decided on what is recalled, and
@@ -76,7 +76,7 @@ var errUnread = errors.New("nothing to write that would check what is recalled")
 func (t *turn) alone(ctx context.Context) error {
 	err := t.attempt(ctx)
 	if t.byHeart && (hasCode(err, codeGuard) || errors.Is(err, errUnread)) {
-		t.seat.refused, t.unknown = true, false
+		t.seat.refused = true
 		err = t.attempt(ctx)
 	}
 	return err
@@ -84,6 +84,7 @@ func (t *turn) alone(ctx context.Context) error {
 
 // attempt is one transaction, of two round trips or more.
 func (t *turn) attempt(ctx context.Context) error {
+	t.unread, t.unknown = false, false
 	if t.spec.Meanwhile != nil && (!t.recalled.trusted() || t.Store.pool.Stat().IdleConns() == 0) {
 		// Others may wait for the pool's lock, or this turn for a connection: neither should
 		// take longer for it.
@@ -114,11 +115,12 @@ func (t *turn) attempt(ctx context.Context) error {
 	}
 	t.resent = len(snap.Known) > 0
 	t.decide(snap, read.heads(&snap))
+	if t.byHeart && t.d.Idle || t.unknown && !t.allNew() {
+		t.rollback(ctx)
+		return errUnread
+	}
 	if t.d.Idle {
 		t.rollback(ctx)
-		if t.byHeart {
-			return errUnread
-		}
 		t.keep()
 		return nil
 	}
@@ -232,7 +234,7 @@ func (t *turn) readCrowded(ctx context.Context, recalled *recollection) (*reads,
 	if t.rq = t.spec.Gather(); !foreseen.suffice(t.rq) {
 		return t.readLocked(ctx, recalled)
 	}
-	t.unknown = true
+	t.unknown = len(t.rq.Submits) > 0
 	return foreseen, nil
 }
 

@@ -23,17 +23,7 @@ func (t *turn) write(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
-	var guard dbsqlc.ExpressGuardParams
-	if t.unknown {
-		guard.Clock = t.clock()
-		expect(&guard, t)
-	}
 	err = pipelined(ctx, t.conn, func(p pipe) error {
-		if t.unknown {
-			if err := p.ExpressGuard(ctx, guard); err != nil {
-				return err
-			}
-		}
 		if err := w.send(ctx, p); err != nil {
 			return err
 		}
@@ -52,7 +42,7 @@ type writes struct {
 	turns    dbsqlc.InsertTurnsParams
 	pool     *dbsqlc.UpdatePoolParams
 	relane   *dbsqlc.RelaneJobsParams
-	inserted []composite.Row
+	inserted dbsqlc.InsertJobsParams
 	changed  dbsqlc.UpdateJobsParams
 	live     live
 	carried  dbsqlc.InsertRiverJobsParams
@@ -79,7 +69,11 @@ func prepareWrites(turns ...*turn) (*writes, error) {
 func (w *writes) add(t *turn) error {
 	pool, d := &t.pool, &t.d
 	b := &w.rows
-	w.turns.Turns = append(w.turns.Turns, turnRow(b, pool.PoolID, &d.Counters, t.heads))
+	var version *int64
+	if t.unread {
+		version = &pool.Version
+	}
+	w.turns.Turns = append(w.turns.Turns, turnRow(b, pool.PoolID, &d.Counters, t.heads, t.counters.TurnID, version))
 	for i := range d.Tenants {
 		w.turns.Usages = append(w.turns.Usages, usageRow(b, pool.PoolID, d.Counters.TurnNo, &d.Tenants[i]))
 	}
@@ -97,8 +91,9 @@ func (w *writes) add(t *turn) error {
 		if err != nil {
 			return err
 		}
-		w.inserted = append(w.inserted, row)
+		w.inserted.Jobs = append(w.inserted.Jobs, row)
 	}
+	w.inserted.Unread = w.inserted.Unread || t.unknown
 	for i := range d.Changed {
 		w.change(pool.PoolID, &d.Changed[i])
 	}
@@ -173,7 +168,7 @@ func (w *writes) changeTasks(ctx context.Context, p pipe) error {
 			return err
 		}
 	}
-	if len(w.inserted) > 0 {
+	if len(w.inserted.Jobs) > 0 {
 		if err := p.InsertJobs(ctx, w.inserted); err != nil {
 			return err
 		}

@@ -125,6 +125,15 @@ func (b *Builder) Int8(v int64) *Builder {
 	return b
 }
 
+// MaybeInt8 appends a bigint; nil is NULL.
+func (b *Builder) MaybeInt8(v *int64) *Builder {
+	if v == nil {
+		b.null(pgtype.Int8OID)
+		return b
+	}
+	return b.Int8(*v)
+}
+
 // Int4 appends an integer.
 func (b *Builder) Int4(v int32) *Builder {
 	b.column(pgtype.Int4OID, 4)

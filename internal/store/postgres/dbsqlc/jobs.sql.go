@@ -488,15 +488,29 @@ WITH jobs AS (
         r.executor, r.timeout_ms, r.deadline, r.not_before, r.created_at, r.started_at, r.finished_at, r.cancel_asked_at,
         r.holder, r.river_job_id, r.mailbox_tenant, r.mailbox_user, r.mailbox_session, r.labels, r.payload, r.result
     FROM unnest($1::pl_job_row[]) AS r
+    WHERE NOT $2::boolean OR (
+        SELECT q.job_id FROM pl_queue_jobs AS q
+        WHERE q.pool_id = r.pool_id AND q.task_id = r.task_id
+        ORDER BY q.submission DESC
+        LIMIT 1
+    ) IS NULL
     RETURNING pool_id, job_id, status
+), running AS (
+    INSERT INTO pl_running_jobs (pool_id, job_id)
+    SELECT jobs.pool_id, jobs.job_id FROM jobs WHERE jobs.status = 'running'
 )
-INSERT INTO pl_running_jobs (pool_id, job_id)
-SELECT jobs.pool_id, jobs.job_id FROM jobs WHERE jobs.status = 'running'
+SELECT pl_agree((SELECT count(*) FROM jobs), cardinality($1::pl_job_row[]), 'tasks that are new')
 `
 
-// Those that run at once are marked with it.
-func (q *Queries) InsertJobs(ctx context.Context, jobs []composite.Row) error {
-	_, err := q.db.Exec(ctx, insertJobs, jobs)
+type InsertJobsParams struct {
+	Jobs   []composite.Row
+	Unread bool
+}
+
+// Those that run at once are marked with it. Where it was not read whether a task is known (unread), it
+// must not be. ORDER BY leaves one index to look it up in.
+func (q *Queries) InsertJobs(ctx context.Context, arg InsertJobsParams) error {
+	_, err := q.db.Exec(ctx, insertJobs, arg.Jobs, arg.Unread)
 	return err
 }
 

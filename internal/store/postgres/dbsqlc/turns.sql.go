@@ -91,77 +91,6 @@ func (q *Queries) CountTenantJobs(ctx context.Context, poolID string) ([]CountTe
 	return items, nil
 }
 
-const expressGuard = `-- name: ExpressGuard :exec
-SELECT
-    pl_agree((
-        SELECT count(*)
-        FROM (
-            SELECT
-                unnest($1::text[]) AS pool_id,
-                unnest($2::bigint[]) AS turn_no,
-                unnest($3::text[]) AS turn_id,
-                unnest($4::bigint[]) AS version
-        ) AS e
-        CROSS JOIN LATERAL (
-            SELECT n.turn_no, n.turn_id FROM pl_pool_turns AS n
-            WHERE n.pool_id = e.pool_id
-            ORDER BY n.turn_no DESC
-            LIMIT 1
-        ) AS t
-        CROSS JOIN LATERAL (
-            SELECT p.version FROM pl_pools AS p
-            WHERE p.pool_id = e.pool_id
-            LIMIT 1
-        ) AS v
-        WHERE t.turn_no = e.turn_no AND t.turn_id = e.turn_id AND v.version = e.version
-    ), cardinality($1::text[]), 'pools as they were left'),
-    pl_agree((
-        SELECT count(*)
-        FROM (SELECT unnest($5::text[]) AS pool_id, unnest($6::text[]) AS task_id) AS n
-        CROSS JOIN LATERAL (
-            SELECT q.job_id FROM pl_queue_jobs AS q
-            WHERE q.pool_id = n.pool_id AND q.task_id = n.task_id
-            ORDER BY q.submission DESC
-            LIMIT 1
-        ) AS k
-    ), 0, 'tasks that are new'),
-    pl_agree((
-        SELECT count(*) WHERE coalesce($7::timestamptz, clock_timestamp())
-            BETWEEN $8::timestamptz AND $9::timestamptz
-    ), 1, 'clocks')
-`
-
-type ExpressGuardParams struct {
-	PoolIds   []string
-	TurnNos   []int64
-	TurnIds   []string
-	Versions  []int64
-	TaskPools []string
-	TaskIds   []string
-	Clock     pgtype.Timestamptz
-	Earliest  pgtype.Timestamptz
-	Latest    pgtype.Timestamptz
-}
-
-// After the locks: the pools are as the turns were decided on, no task id is known yet, and the
-// clock that they were decided by is right: ahead by no more than the timestamps of a trail may be
-// wrong by, and behind by no more than a statement may wait. ORDER BY leaves one index to look
-// a task id up in.
-func (q *Queries) ExpressGuard(ctx context.Context, arg ExpressGuardParams) error {
-	_, err := q.db.Exec(ctx, expressGuard,
-		arg.PoolIds,
-		arg.TurnNos,
-		arg.TurnIds,
-		arg.Versions,
-		arg.TaskPools,
-		arg.TaskIds,
-		arg.Clock,
-		arg.Earliest,
-		arg.Latest,
-	)
-	return err
-}
-
 const expressSettings = `-- name: ExpressSettings :one
 SELECT clock_timestamp()::timestamptz AS now
 FROM (
@@ -179,6 +108,10 @@ FROM (
         pl_agree(
             (SELECT count(*) FROM unnest($3::bigint[]) AS k WHERE pg_try_advisory_xact_lock(k)),
             cardinality($3::bigint[]), 'locks of pools'
+        ),
+        pl_agree(
+            CASE WHEN coalesce($4::timestamptz, clock_timestamp()) BETWEEN $5::timestamptz AND $6::timestamptz THEN 1 ELSE 0 END,
+            1, 'clocks'
         )
     OFFSET 0
 ) AS s
@@ -188,13 +121,24 @@ type ExpressSettingsParams struct {
 	Statement string
 	LockWait  string
 	Keys      []int64
+	Clock     pgtype.Timestamptz
+	Earliest  pgtype.Timestamptz
+	Latest    pgtype.Timestamptz
 }
 
 // TurnSettings for turns that read nothing, in the implicit transaction of their one round trip, and
 // the locks of their pools: all of them, or an error. Nobody waits for a second lock while
-// holding a first one.
+// holding a first one. The clock that the turns were decided by has to be right: ahead by no more
+// than the timestamps of a trail may be wrong by, and behind by no more than a statement may wait.
 func (q *Queries) ExpressSettings(ctx context.Context, arg ExpressSettingsParams) (pgtype.Timestamptz, error) {
-	row := q.db.QueryRow(ctx, expressSettings, arg.Statement, arg.LockWait, arg.Keys)
+	row := q.db.QueryRow(ctx, expressSettings,
+		arg.Statement,
+		arg.LockWait,
+		arg.Keys,
+		arg.Clock,
+		arg.Earliest,
+		arg.Latest,
+	)
 	var now pgtype.Timestamptz
 	err := row.Scan(&now)
 	return now, err
@@ -231,22 +175,39 @@ WITH turns AS (
         r.pool_id, r.turn_no, r.turn_id, r.at, r.active_units, r.ceiling, r.running, r.queued, r.queued_low, r.queued_normal,
         r.queued_high, r.queued_critical, r.waiting, r.virtual_time, r.job_seq, r.rank_seq, r.event_seq, r.message_seq, r.next_due_at,
         r.head_low, r.head_normal, r.head_high, r.head_critical, r.drained
-    FROM unnest($2::pl_turn_row[]) AS r
+    FROM unnest($1::pl_turn_row[]) AS r
+    WHERE r.version IS NULL OR (
+        (r.turn_no - 1, r.after_turn_id) = (
+            SELECT n.turn_no, n.turn_id FROM pl_pool_turns AS n
+            WHERE n.pool_id = r.pool_id
+            ORDER BY n.turn_no DESC
+            LIMIT 1
+        )
+        AND r.version = (
+            SELECT p.version FROM pl_pools AS p
+            WHERE p.pool_id = r.pool_id
+            LIMIT 1
+        )
+    )
+    RETURNING turn_no
+), usages AS (
+    INSERT INTO pl_tenants (pool_id, tenant, turn_no, active_units, queued, finish_tag)
+    SELECT u.pool_id, u.tenant, u.turn_no, u.active_units, u.queued, u.finish_tag
+    FROM unnest($2::pl_usage_row[]) AS u
 )
-INSERT INTO pl_tenants (pool_id, tenant, turn_no, active_units, queued, finish_tag)
-SELECT r.pool_id, r.tenant, r.turn_no, r.active_units, r.queued, r.finish_tag
-FROM unnest($1::pl_usage_row[]) AS r
+SELECT pl_agree((SELECT count(*) FROM turns), cardinality($1::pl_turn_row[]), 'pools as they were left')
 `
 
 type InsertTurnsParams struct {
-	Usages []composite.Row
 	Turns  []composite.Row
+	Usages []composite.Row
 }
 
 // One row a pool, because turns of several pools may share a transaction, and what the turns leave
-// of their tenants. One statement: each costs as much to begin as some rows do.
+// of their tenants. One statement: each costs as much to begin as some rows do. Where a turn has not
+// read its pool but recalled it, the pool has to be as it was left: after the locks, so that it stays so.
 func (q *Queries) InsertTurns(ctx context.Context, arg InsertTurnsParams) error {
-	_, err := q.db.Exec(ctx, insertTurns, arg.Usages, arg.Turns)
+	_, err := q.db.Exec(ctx, insertTurns, arg.Turns, arg.Usages)
 	return err
 }
 
