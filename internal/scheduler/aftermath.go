@@ -1,6 +1,10 @@
 package scheduler
 
-import "github.com/parkinglot/parkinglot/internal/store"
+import (
+	"runtime"
+
+	"github.com/parkinglot/parkinglot/internal/store"
+)
 
 // aftermath is what follows a durable turn for everybody but the loop: starting and
 // stopping what is here, answering callers, waking who waits. It is done in one or two
@@ -57,8 +61,11 @@ func (l *loop) beside(t *turn) {
 // part starts one part of so many of what the turn started, and tells that part of the
 // callers, counted from the first ones; of one, all that are left.
 func (a *aftermath) part(l *loop, of int) {
-	a.begin(l)
 	a.start(l, len(a.t.decisions.Started)/of)
+	if of == 1 && l.inbox.size() == 0 {
+		runtime.Gosched() // what was started runs at once: nobody else waits for this goroutine
+	}
+	a.begin(l)
 	for kind, rs := range a.t.batch.by {
 		a.tell(kind, len(rs)/of)
 	}

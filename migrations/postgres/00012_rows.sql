@@ -6,13 +6,13 @@
 -- that know it, whatever becomes of the table: a column more is a new type, because a row that has one
 -- too many or too few is refused.
 
--- The last two are what the turn was decided on without having read it; version is NULL where it was read.
+-- after_: the turn before it, where it was not read but recalled; else NULL.
 CREATE TYPE pl_turn_row AS (
     pool_id text, turn_no bigint, turn_id text, at timestamptz, active_units bigint, ceiling bigint, running bigint,
     queued bigint, queued_low bigint, queued_normal bigint, queued_high bigint, queued_critical bigint, waiting bigint,
     virtual_time bigint, job_seq bigint, rank_seq bigint, event_seq bigint, message_seq bigint, next_due_at timestamptz,
     head_low bigint, head_normal bigint, head_high bigint, head_critical bigint, drained bigint,
-    after_turn_id text, version bigint
+    after_turn_no bigint, after_turn_id text
 );
 
 CREATE TYPE pl_usage_row AS (

@@ -9,23 +9,22 @@ WITH jobs AS (
         holder, river_job_id, mailbox_tenant, mailbox_user, mailbox_session, labels, payload, result
     )
     SELECT
-        r.pool_id, r.job_id, r.task_id, r.submission, r.body_hash, r.tenant, r.requested_priority, r.priority, r.lane, r.rank,
+        r.pool_id,
+        CASE WHEN NOT @unread::boolean OR (
+            SELECT q.job_id FROM pl_queue_jobs AS q
+            WHERE q.pool_id = r.pool_id AND q.task_id = r.task_id
+            ORDER BY q.submission DESC
+            LIMIT 1
+        ) IS NULL THEN r.job_id ELSE pl_refuse('tasks that are new') END,
+        r.task_id, r.submission, r.body_hash, r.tenant, r.requested_priority, r.priority, r.lane, r.rank,
         r.resource_kind, r.resource_units, r.status, r.reason_code, r.reason, r.attempt, r.max_attempts, r.overtaken,
         r.executor, r.timeout_ms, r.deadline, r.not_before, r.created_at, r.started_at, r.finished_at, r.cancel_asked_at,
         r.holder, r.river_job_id, r.mailbox_tenant, r.mailbox_user, r.mailbox_session, r.labels, r.payload, r.result
     FROM unnest(@jobs::pl_job_row[]) AS r
-    WHERE NOT @unread::boolean OR (
-        SELECT q.job_id FROM pl_queue_jobs AS q
-        WHERE q.pool_id = r.pool_id AND q.task_id = r.task_id
-        ORDER BY q.submission DESC
-        LIMIT 1
-    ) IS NULL
     RETURNING pool_id, job_id, status
-), running AS (
-    INSERT INTO pl_running_jobs (pool_id, job_id)
-    SELECT jobs.pool_id, jobs.job_id FROM jobs WHERE jobs.status = 'running'
 )
-SELECT pl_agree((SELECT count(*) FROM jobs), cardinality(@jobs::pl_job_row[]), 'tasks that are new');
+INSERT INTO pl_running_jobs (pool_id, job_id)
+SELECT jobs.pool_id, jobs.job_id FROM jobs WHERE jobs.status = 'running';
 
 -- name: UpdateJobs :exec
 -- Guarded: a row that is no longer in the state that the turn read is not touched, and
@@ -70,9 +69,10 @@ WITH w AS (
     RETURNING 1
 )
 SELECT
-    CASE WHEN @by_heart::boolean THEN pl_agree((SELECT count(*) FROM w), @want::bigint, 'tasks')
-         ELSE pl_expect((SELECT count(*) FROM w), @want::bigint, 'tasks') END,
-    pl_expect((SELECT count(*) FROM u), @ended::bigint, 'running tasks');
+    CASE WHEN @by_heart::boolean AND c.changed <> @want::bigint THEN pl_refuse('tasks') END,
+    pl_expect(c.changed, @want::bigint, 'tasks'),
+    pl_expect((SELECT count(*) FROM u), @ended::bigint, 'running tasks')
+FROM (SELECT count(*) AS changed FROM w) AS c;
 
 -- name: RelaneJobs :exec
 WITH w AS (

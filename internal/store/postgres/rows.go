@@ -13,18 +13,20 @@ import (
 // The row functions make one row of the composite type of that name (see the migrations), column by column in
 // its order.
 
-// turnRow: version is nil if the pool and its last turn, after, were read.
-func turnRow(b *composite.Builder, pool domain.PoolID, c *domain.Counters, heads [domain.PriorityClasses]int64, after string, version *int64) composite.Row {
-	return b.Begin().
+// turnRow: after is the turn before it; nil: that was read.
+func turnRow(b *composite.Builder, pool domain.PoolID, c *domain.Counters, heads [domain.PriorityClasses]int64, after *domain.Counters) composite.Row {
+	b.Begin().
 		Text(string(pool)).Int8(c.TurnNo).Text(c.TurnID).Time(c.At).
 		Int8(int64(c.ActiveUnits)).Int8(int64(c.Ceiling)).Int8(c.Running).
 		Int8(c.Queued).Int8(c.QueuedBy[domain.PriorityLow]).Int8(c.QueuedBy[domain.PriorityNormal]).
 		Int8(c.QueuedBy[domain.PriorityHigh]).Int8(c.QueuedBy[domain.PriorityCritical]).Int8(c.Waiting).
 		Int8(c.VirtualTime).Int8(c.JobSeq).Int8(c.RankSeq).Int8(c.EventSeq).Int8(c.MessageSeq).MaybeTime(c.NextDueAt).
 		Int8(heads[domain.PriorityLow]).Int8(heads[domain.PriorityNormal]).
-		Int8(heads[domain.PriorityHigh]).Int8(heads[domain.PriorityCritical]).Int8(c.Drained).
-		Text(after).MaybeInt8(version).
-		End()
+		Int8(heads[domain.PriorityHigh]).Int8(heads[domain.PriorityCritical]).Int8(c.Drained)
+	if after == nil {
+		return b.MaybeInt8(nil).MaybeText(nil).End()
+	}
+	return b.Int8(after.TurnNo).Text(after.TurnID).End()
 }
 
 func usageRow(b *composite.Builder, pool domain.PoolID, turnNo int64, u *domain.TenantUsage) composite.Row {

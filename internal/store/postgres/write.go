@@ -69,11 +69,11 @@ func prepareWrites(turns ...*turn) (*writes, error) {
 func (w *writes) add(t *turn) error {
 	pool, d := &t.pool, &t.d
 	b := &w.rows
-	var version *int64
+	var after *domain.Counters
 	if t.unread {
-		version = &pool.Version
+		after = &t.counters
 	}
-	w.turns.Turns = append(w.turns.Turns, turnRow(b, pool.PoolID, &d.Counters, t.heads, t.counters.TurnID, version))
+	w.turns.Turns = append(w.turns.Turns, turnRow(b, pool.PoolID, &d.Counters, t.heads, after))
 	for i := range d.Tenants {
 		w.turns.Usages = append(w.turns.Usages, usageRow(b, pool.PoolID, d.Counters.TurnNo, &d.Tenants[i]))
 	}

@@ -483,34 +483,33 @@ WITH jobs AS (
         holder, river_job_id, mailbox_tenant, mailbox_user, mailbox_session, labels, payload, result
     )
     SELECT
-        r.pool_id, r.job_id, r.task_id, r.submission, r.body_hash, r.tenant, r.requested_priority, r.priority, r.lane, r.rank,
+        r.pool_id,
+        CASE WHEN NOT $1::boolean OR (
+            SELECT q.job_id FROM pl_queue_jobs AS q
+            WHERE q.pool_id = r.pool_id AND q.task_id = r.task_id
+            ORDER BY q.submission DESC
+            LIMIT 1
+        ) IS NULL THEN r.job_id ELSE pl_refuse('tasks that are new') END,
+        r.task_id, r.submission, r.body_hash, r.tenant, r.requested_priority, r.priority, r.lane, r.rank,
         r.resource_kind, r.resource_units, r.status, r.reason_code, r.reason, r.attempt, r.max_attempts, r.overtaken,
         r.executor, r.timeout_ms, r.deadline, r.not_before, r.created_at, r.started_at, r.finished_at, r.cancel_asked_at,
         r.holder, r.river_job_id, r.mailbox_tenant, r.mailbox_user, r.mailbox_session, r.labels, r.payload, r.result
-    FROM unnest($1::pl_job_row[]) AS r
-    WHERE NOT $2::boolean OR (
-        SELECT q.job_id FROM pl_queue_jobs AS q
-        WHERE q.pool_id = r.pool_id AND q.task_id = r.task_id
-        ORDER BY q.submission DESC
-        LIMIT 1
-    ) IS NULL
+    FROM unnest($2::pl_job_row[]) AS r
     RETURNING pool_id, job_id, status
-), running AS (
-    INSERT INTO pl_running_jobs (pool_id, job_id)
-    SELECT jobs.pool_id, jobs.job_id FROM jobs WHERE jobs.status = 'running'
 )
-SELECT pl_agree((SELECT count(*) FROM jobs), cardinality($1::pl_job_row[]), 'tasks that are new')
+INSERT INTO pl_running_jobs (pool_id, job_id)
+SELECT jobs.pool_id, jobs.job_id FROM jobs WHERE jobs.status = 'running'
 `
 
 type InsertJobsParams struct {
-	Jobs   []composite.Row
 	Unread bool
+	Jobs   []composite.Row
 }
 
 // Those that run at once are marked with it. Where it was not read whether a task is known (unread), it
 // must not be. ORDER BY leaves one index to look it up in.
 func (q *Queries) InsertJobs(ctx context.Context, arg InsertJobsParams) error {
-	_, err := q.db.Exec(ctx, insertJobs, arg.Jobs, arg.Unread)
+	_, err := q.db.Exec(ctx, insertJobs, arg.Unread, arg.Jobs)
 	return err
 }
 
@@ -1414,9 +1413,10 @@ WITH w AS (
     RETURNING 1
 )
 SELECT
-    CASE WHEN $1::boolean THEN pl_agree((SELECT count(*) FROM w), $2::bigint, 'tasks')
-         ELSE pl_expect((SELECT count(*) FROM w), $2::bigint, 'tasks') END,
+    CASE WHEN $1::boolean AND c.changed <> $2::bigint THEN pl_refuse('tasks') END,
+    pl_expect(c.changed, $2::bigint, 'tasks'),
     pl_expect((SELECT count(*) FROM u), $3::bigint, 'running tasks')
+FROM (SELECT count(*) AS changed FROM w) AS c
 `
 
 type UpdateJobsParams struct {

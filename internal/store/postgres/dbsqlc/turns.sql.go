@@ -105,14 +105,11 @@ FROM (
         set_config('enable_sort', 'off', true),
         set_config('plan_cache_mode', 'force_generic_plan', true),
         set_config('jit', 'off', true),
-        pl_agree(
-            (SELECT count(*) FROM unnest($3::bigint[]) AS k WHERE pg_try_advisory_xact_lock(k)),
-            cardinality($3::bigint[]), 'locks of pools'
-        ),
-        pl_agree(
-            CASE WHEN coalesce($4::timestamptz, clock_timestamp()) BETWEEN $5::timestamptz AND $6::timestamptz THEN 1 ELSE 0 END,
-            1, 'clocks'
-        )
+        CASE WHEN (
+            SELECT count(*) FROM unnest($3::bigint[]) AS k WHERE pg_try_advisory_xact_lock(k)
+        ) < cardinality($3::bigint[]) THEN pl_refuse('locks of pools') END,
+        CASE WHEN coalesce($4::timestamptz, clock_timestamp())
+            NOT BETWEEN $5::timestamptz AND $6::timestamptz THEN pl_refuse('clocks') END
     OFFSET 0
 ) AS s
 `
@@ -172,42 +169,35 @@ WITH turns AS (
         head_low, head_normal, head_high, head_critical, drained
     )
     SELECT
-        r.pool_id, r.turn_no, r.turn_id, r.at, r.active_units, r.ceiling, r.running, r.queued, r.queued_low, r.queued_normal,
-        r.queued_high, r.queued_critical, r.waiting, r.virtual_time, r.job_seq, r.rank_seq, r.event_seq, r.message_seq, r.next_due_at,
-        r.head_low, r.head_normal, r.head_high, r.head_critical, r.drained
-    FROM unnest($1::pl_turn_row[]) AS r
-    WHERE r.version IS NULL OR (
-        (r.turn_no - 1, r.after_turn_id) = (
+        r.pool_id,
+        CASE WHEN r.after_turn_no IS NULL OR (r.after_turn_no, r.after_turn_id) = (
             SELECT n.turn_no, n.turn_id FROM pl_pool_turns AS n
             WHERE n.pool_id = r.pool_id
             ORDER BY n.turn_no DESC
             LIMIT 1
-        )
-        AND r.version = (
-            SELECT p.version FROM pl_pools AS p
-            WHERE p.pool_id = r.pool_id
-            LIMIT 1
-        )
-    )
-    RETURNING turn_no
-), usages AS (
-    INSERT INTO pl_tenants (pool_id, tenant, turn_no, active_units, queued, finish_tag)
-    SELECT u.pool_id, u.tenant, u.turn_no, u.active_units, u.queued, u.finish_tag
-    FROM unnest($2::pl_usage_row[]) AS u
+        ) THEN r.turn_no ELSE pl_refuse('pools as they were left') END,
+        r.turn_id, r.at, r.active_units, r.ceiling, r.running, r.queued, r.queued_low, r.queued_normal,
+        r.queued_high, r.queued_critical, r.waiting, r.virtual_time, r.job_seq, r.rank_seq, r.event_seq, r.message_seq, r.next_due_at,
+        r.head_low, r.head_normal, r.head_high, r.head_critical, r.drained
+    FROM unnest($2::pl_turn_row[]) AS r
 )
-SELECT pl_agree((SELECT count(*) FROM turns), cardinality($1::pl_turn_row[]), 'pools as they were left')
+INSERT INTO pl_tenants (pool_id, tenant, turn_no, active_units, queued, finish_tag)
+SELECT u.pool_id, u.tenant, u.turn_no, u.active_units, u.queued, u.finish_tag
+FROM unnest($1::pl_usage_row[]) AS u
 `
 
 type InsertTurnsParams struct {
-	Turns  []composite.Row
 	Usages []composite.Row
+	Turns  []composite.Row
 }
 
 // One row a pool, because turns of several pools may share a transaction, and what the turns leave
 // of their tenants. One statement: each costs as much to begin as some rows do. Where a turn has not
 // read its pool but recalled it, the pool has to be as it was left: after the locks, so that it stays so.
+// A pool is only ever changed with a turn, so its newest one tells. That the number is free does not: numbers are
+// pruned, and a server that took over may lack some.
 func (q *Queries) InsertTurns(ctx context.Context, arg InsertTurnsParams) error {
-	_, err := q.db.Exec(ctx, insertTurns, arg.Turns, arg.Usages)
+	_, err := q.db.Exec(ctx, insertTurns, arg.Usages, arg.Turns)
 	return err
 }
 
