@@ -16,8 +16,7 @@ SELECT pl_audit_summarise(@source, @before_block, @now);
 -- with the next block, so nobody waits for the disk.
 SELECT
     set_config('synchronous_commit', 'off', true),
-    set_config('statement_timeout', @statement::text, true),
-    set_config('jit', 'off', true);
+    set_config('statement_timeout', @statement::text, true);
 
 -- name: Events :many
 -- A seek in every source from its place in the cursor, then merged. One query for each

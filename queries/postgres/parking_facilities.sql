@@ -1,19 +1,14 @@
 -- name: FacilitySettings :exec
--- What holds for one transaction under a facility's lock. The planner is kept to
--- indexes, and to those that have the order asked for: a plan made while the tables, or
--- the garage, were empty must not stay when they are full. With that little to choose
+-- What holds for one transaction under a facility's lock, beside PlannerSettings: a plan made while the
+-- tables, or the garage, were empty must not stay when they are full. Hash joins stay: windows of a
+-- whole garage are joined. With that little to choose
 -- from, planning again for each call gains nothing and costs a third of an entry.
 SELECT
     set_config('idle_in_transaction_session_timeout', @idle::text, true),
     set_config('statement_timeout', @statement::text, true),
     set_config('lock_timeout', @lock_wait::text, true),
-    set_config('synchronous_commit', 'on', true),
-    set_config('enable_seqscan', 'off', true),
-    set_config('enable_bitmapscan', 'off', true),
-    set_config('enable_mergejoin', 'off', true),
-    set_config('plan_cache_mode', 'force_generic_plan', true),
-    set_config('enable_sort', 'off', true),
-    set_config('jit', 'off', true);
+    set_config('enable_hashjoin', 'on', true),
+    set_config('plan_cache_mode', 'force_generic_plan', true);
 
 -- name: LockFacility :exec
 -- A statement of its own: one that also read would see the state from before the wait.

@@ -1,34 +1,29 @@
--- name: TurnSettings :exec
--- What holds for one transaction and reaches the server with its first statement.
+-- name: PlannerSettings :exec
+-- What connections have from their beginning (plannerSettings in the program), for one transaction: a pooler
+-- does not keep it.
 -- The planner's choice is narrowed to walking indexes: every read of a turn is a
 -- few descents, and a plan made while the tables were empty must not stay a
--- sequential scan. With that, one plan is good for all parameters, and planning again
--- would cost more than most of the statements. What an index has in order is not
+-- sequential scan. What an index has in order is not
 -- sorted: another that looks cheaper while the table is small would be walked. JIT would be
--- tempted by the prices
--- that this puts on plans.
+-- tempted by the prices that this puts on plans.
 SELECT
-    set_config('idle_in_transaction_session_timeout', @idle::text, true),
-    set_config('statement_timeout', @statement::text, true),
-    set_config('lock_timeout', @lock_wait::text, true),
     set_config('synchronous_commit', 'on', true),
     set_config('enable_seqscan', 'off', true),
     set_config('enable_bitmapscan', 'off', true),
     set_config('enable_hashjoin', 'off', true),
     set_config('enable_mergejoin', 'off', true),
     set_config('enable_sort', 'off', true),
-    set_config('plan_cache_mode', 'force_generic_plan', true),
     set_config('jit', 'off', true);
 
--- name: ReadSettings :exec
--- The same for the plain reads, in the implicit transaction of their round trip.
+-- name: TurnSettings :exec
+-- What holds for one transaction and reaches the server with its first statements. With the planner's
+-- choice narrowed, one plan is good for all parameters, and planning again
+-- would cost more than most of the statements.
 SELECT
-    set_config('enable_seqscan', 'off', true),
-    set_config('enable_bitmapscan', 'off', true),
-    set_config('enable_hashjoin', 'off', true),
-    set_config('enable_mergejoin', 'off', true),
-    set_config('enable_sort', 'off', true),
-    set_config('jit', 'off', true);
+    set_config('idle_in_transaction_session_timeout', @idle::text, true),
+    set_config('statement_timeout', @statement::text, true),
+    set_config('lock_timeout', @lock_wait::text, true),
+    set_config('plan_cache_mode', 'force_generic_plan', true);
 
 -- name: ExpressSettings :one
 -- TurnSettings for turns that read nothing, in the implicit transaction of their one round trip, and
@@ -40,14 +35,7 @@ FROM (
     SELECT
         set_config('statement_timeout', @statement::text, true),
         set_config('lock_timeout', @lock_wait::text, true),
-        set_config('synchronous_commit', 'on', true),
-        set_config('enable_seqscan', 'off', true),
-        set_config('enable_bitmapscan', 'off', true),
-        set_config('enable_hashjoin', 'off', true),
-        set_config('enable_mergejoin', 'off', true),
-        set_config('enable_sort', 'off', true),
         set_config('plan_cache_mode', 'force_generic_plan', true),
-        set_config('jit', 'off', true),
         CASE WHEN (
             SELECT count(*) FROM unnest(@keys::bigint[]) AS k WHERE pg_try_advisory_xact_lock(k)
         ) < cardinality(@keys::bigint[]) THEN pl_refuse('locks of pools') END,

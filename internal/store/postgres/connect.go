@@ -30,6 +30,21 @@ func UseSchema(config *pgx.ConnConfig, dsn, schema string, pooled bool) {
 	}
 }
 
+// plannerSettings are what all statements of the store are planned under, and why is said with
+// PlannerSettings, which stands for them where a pooler does not keep them.
+var plannerSettings = map[string]string{
+	"synchronous_commit": "on", "jit": "off", "enable_seqscan": "off", "enable_bitmapscan": "off",
+	"enable_hashjoin": "off", "enable_mergejoin": "off", "enable_sort": "off",
+}
+
+// planner sends PlannerSettings, first in a transaction, if connections do not have them from their beginning.
+func (s *Store) planner(ctx context.Context, q *dbsqlc.Queries) error {
+	if !s.opts.Pooled {
+		return nil
+	}
+	return q.PlannerSettings(ctx)
+}
+
 // knowRows makes a new connection know the composite types that rows are sent as. Where there are
 // none, the schema is older than this program, which is said elsewhere.
 func knowRows(ctx context.Context, conn *pgx.Conn) error {

@@ -316,6 +316,9 @@ func (s *Store) sendConvoy(ctx context.Context, conn *pgxpool.Conn, turns []*tur
 			t.meanwhile()
 		}
 	}, func(p pipe) error {
+		if err := s.planner(ctx, p.Queries); err != nil {
+			return err
+		}
 		at, err := p.ExpressSettings(ctx, settings)
 		if err != nil {
 			return err

@@ -130,6 +130,7 @@ func allocationPlans(t *testing.T, db dbtest.DB) {
 	defer func() { _ = tx.Rollback(context.WithoutCancel(ctx)) }() // it has written nothing
 	e := &explainer{t: t, tx: tx}
 	q := dbsqlc.New(e)
+	require.NoError(t, q.PlannerSettings(ctx))
 	require.NoError(t, q.FacilitySettings(ctx, dbsqlc.FacilitySettingsParams{Idle: "0", Statement: "0", LockWait: "0"}))
 	const byPlace, nearest, taken, place = "pl_spots_free_place", "pl_spots_free_near", "pl_spots_taken", "pl_spots_place"
 	for _, features := range [][]string{{}, {"ev"}} {

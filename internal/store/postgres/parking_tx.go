@@ -88,6 +88,9 @@ func (t *facilityTx) begin(ctx context.Context, id parking.FacilityID) error {
 		if err = p.exec(ctx, "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"); err != nil {
 			return err
 		}
+		if err = t.planner(ctx, p.Queries); err != nil {
+			return err
+		}
 		if err = p.FacilitySettings(ctx, dbsqlc.FacilitySettingsParams{
 			Idle: milliseconds(idleTimeout), Statement: milliseconds(importTimeout), LockWait: milliseconds(poolLockTimeout),
 		}); err != nil {

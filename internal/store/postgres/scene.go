@@ -20,7 +20,7 @@ func (s *Store) Scene(ctx context.Context, pool domain.PoolID, id domain.TaskID,
 	oneSnapshot := pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}
 	err := pgx.BeginTxFunc(ctx, s.pool, oneSnapshot, func(tx pgx.Tx) error {
 		q := dbsqlc.New(tx)
-		if err := q.ReadSettings(ctx); err != nil {
+		if err := s.planner(ctx, q); err != nil {
 			return err
 		}
 		row, err := q.GetTask(ctx, dbsqlc.GetTaskParams{PoolID: string(pool), TaskID: string(id)})

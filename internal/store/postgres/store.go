@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"hash/fnv"
 	"log/slog"
+	"maps"
 	"sync"
 	"time"
 
@@ -157,6 +158,7 @@ func poolConfig(opts Options) (*pgxpool.Config, error) {
 	if !opts.Pooled { // the implicit transactions cannot say it
 		cc.RuntimeParams["default_transaction_isolation"] = "read committed"
 		cc.RuntimeParams["default_transaction_read_only"] = "off"
+		maps.Copy(cc.RuntimeParams, plannerSettings)
 	}
 	if cc.ConnectTimeout == 0 {
 		cc.ConnectTimeout = callTimeout
@@ -203,12 +205,12 @@ func (s *Store) clock() pgtype.Timestamptz {
 
 // read calls f with the generated queries and a timeout, in one round trip: f is called
 // twice and must ask the same both times; see pipelined. Without BEGIN the round
-// trip is one transaction, which the settings in front of it are local to.
+// trip is one transaction, which settings in front of it are local to.
 func (s *Store) read(ctx context.Context, what string, f func(ctx context.Context, q *dbsqlc.Queries) error) error {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	return classify(what, pipelined(ctx, s.pool, func(p pipe) error {
-		if err := p.ReadSettings(ctx); err != nil {
+		if err := s.planner(ctx, p.Queries); err != nil {
 			return err
 		}
 		return f(ctx, p.Queries)
@@ -220,7 +222,11 @@ func (s *Store) write(ctx context.Context, what string, f func(ctx context.Conte
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	return classify(what, pgx.BeginTxFunc(ctx, s.pool, pgx.TxOptions{IsoLevel: pgx.ReadCommitted}, func(tx pgx.Tx) error {
-		return f(ctx, dbsqlc.New(tx))
+		q := dbsqlc.New(tx)
+		if err := s.planner(ctx, q); err != nil {
+			return err
+		}
+		return f(ctx, q)
 	}))
 }
 

@@ -136,9 +136,6 @@ func (s *Store) OldestAudit(ctx context.Context) (oldest time.Time, err error) {
 // sweep calls f in a transaction, unless another process sweeps just now.
 func (s *Store) sweep(ctx context.Context, what string, f func(ctx context.Context, q *dbsqlc.Queries, now time.Time) error) error {
 	return s.write(ctx, what, func(ctx context.Context, q *dbsqlc.Queries) error {
-		if err := q.ReadSettings(ctx); err != nil {
-			return err
-		}
 		mine, err := q.TryLockPool(ctx, s.lockKey("sweep", ""))
 		if err != nil || !mine {
 			return err

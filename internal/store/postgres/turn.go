@@ -283,6 +283,9 @@ func (t *turn) begin(ctx context.Context, p pipe, lockWait time.Duration) error 
 	if err := p.exec(ctx, "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"); err != nil {
 		return err
 	}
+	if err := t.planner(ctx, p.Queries); err != nil {
+		return err
+	}
 	return p.TurnSettings(ctx, dbsqlc.TurnSettingsParams{
 		Idle:      milliseconds(idleTimeout),
 		Statement: milliseconds(statementTimeout),

@@ -293,8 +293,7 @@ func (q *Queries) SummariseEvents(ctx context.Context, arg SummariseEventsParams
 const summarySettings = `-- name: SummarySettings :exec
 SELECT
     set_config('synchronous_commit', 'off', true),
-    set_config('statement_timeout', $1::text, true),
-    set_config('jit', 'off', true)
+    set_config('statement_timeout', $1::text, true)
 `
 
 // In the implicit transaction of SummariseEvents. What a crash takes back is made again

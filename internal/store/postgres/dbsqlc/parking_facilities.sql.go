@@ -42,13 +42,8 @@ SELECT
     set_config('idle_in_transaction_session_timeout', $1::text, true),
     set_config('statement_timeout', $2::text, true),
     set_config('lock_timeout', $3::text, true),
-    set_config('synchronous_commit', 'on', true),
-    set_config('enable_seqscan', 'off', true),
-    set_config('enable_bitmapscan', 'off', true),
-    set_config('enable_mergejoin', 'off', true),
-    set_config('plan_cache_mode', 'force_generic_plan', true),
-    set_config('enable_sort', 'off', true),
-    set_config('jit', 'off', true)
+    set_config('enable_hashjoin', 'on', true),
+    set_config('plan_cache_mode', 'force_generic_plan', true)
 `
 
 type FacilitySettingsParams struct {
@@ -57,9 +52,9 @@ type FacilitySettingsParams struct {
 	LockWait  string
 }
 
-// What holds for one transaction under a facility's lock. The planner is kept to
-// indexes, and to those that have the order asked for: a plan made while the tables, or
-// the garage, were empty must not stay when they are full. With that little to choose
+// What holds for one transaction under a facility's lock, beside PlannerSettings: a plan made while the
+// tables, or the garage, were empty must not stay when they are full. Hash joins stay: windows of a
+// whole garage are joined. With that little to choose
 // from, planning again for each call gains nothing and costs a third of an entry.
 func (q *Queries) FacilitySettings(ctx context.Context, arg FacilitySettingsParams) error {
 	_, err := q.db.Exec(ctx, facilitySettings, arg.Idle, arg.Statement, arg.LockWait)

@@ -97,14 +97,7 @@ FROM (
     SELECT
         set_config('statement_timeout', $1::text, true),
         set_config('lock_timeout', $2::text, true),
-        set_config('synchronous_commit', 'on', true),
-        set_config('enable_seqscan', 'off', true),
-        set_config('enable_bitmapscan', 'off', true),
-        set_config('enable_hashjoin', 'off', true),
-        set_config('enable_mergejoin', 'off', true),
-        set_config('enable_sort', 'off', true),
         set_config('plan_cache_mode', 'force_generic_plan', true),
-        set_config('jit', 'off', true),
         CASE WHEN (
             SELECT count(*) FROM unnest($3::bigint[]) AS k WHERE pg_try_advisory_xact_lock(k)
         ) < cardinality($3::bigint[]) THEN pl_refuse('locks of pools') END,
@@ -265,6 +258,29 @@ func (q *Queries) LockWait(ctx context.Context, wait string) error {
 	return err
 }
 
+const plannerSettings = `-- name: PlannerSettings :exec
+SELECT
+    set_config('synchronous_commit', 'on', true),
+    set_config('enable_seqscan', 'off', true),
+    set_config('enable_bitmapscan', 'off', true),
+    set_config('enable_hashjoin', 'off', true),
+    set_config('enable_mergejoin', 'off', true),
+    set_config('enable_sort', 'off', true),
+    set_config('jit', 'off', true)
+`
+
+// What connections have from their beginning (plannerSettings in the program), for one transaction: a pooler
+// does not keep it.
+// The planner's choice is narrowed to walking indexes: every read of a turn is a
+// few descents, and a plan made while the tables were empty must not stay a
+// sequential scan. What an index has in order is not
+// sorted: another that looks cheaper while the table is small would be walked. JIT would be
+// tempted by the prices that this puts on plans.
+func (q *Queries) PlannerSettings(ctx context.Context) error {
+	_, err := q.db.Exec(ctx, plannerSettings)
+	return err
+}
+
 const pruneTurns = `-- name: PruneTurns :execrows
 DELETE FROM pl_pool_turns AS t
 USING (
@@ -297,22 +313,6 @@ func (q *Queries) PruneTurns(ctx context.Context, arg PruneTurnsParams) (int64, 
 		return 0, err
 	}
 	return result.RowsAffected(), nil
-}
-
-const readSettings = `-- name: ReadSettings :exec
-SELECT
-    set_config('enable_seqscan', 'off', true),
-    set_config('enable_bitmapscan', 'off', true),
-    set_config('enable_hashjoin', 'off', true),
-    set_config('enable_mergejoin', 'off', true),
-    set_config('enable_sort', 'off', true),
-    set_config('jit', 'off', true)
-`
-
-// The same for the plain reads, in the implicit transaction of their round trip.
-func (q *Queries) ReadSettings(ctx context.Context) error {
-	_, err := q.db.Exec(ctx, readSettings)
-	return err
 }
 
 const recentTurns = `-- name: RecentTurns :many
@@ -418,14 +418,7 @@ SELECT
     set_config('idle_in_transaction_session_timeout', $1::text, true),
     set_config('statement_timeout', $2::text, true),
     set_config('lock_timeout', $3::text, true),
-    set_config('synchronous_commit', 'on', true),
-    set_config('enable_seqscan', 'off', true),
-    set_config('enable_bitmapscan', 'off', true),
-    set_config('enable_hashjoin', 'off', true),
-    set_config('enable_mergejoin', 'off', true),
-    set_config('enable_sort', 'off', true),
-    set_config('plan_cache_mode', 'force_generic_plan', true),
-    set_config('jit', 'off', true)
+    set_config('plan_cache_mode', 'force_generic_plan', true)
 `
 
 type TurnSettingsParams struct {
@@ -434,14 +427,9 @@ type TurnSettingsParams struct {
 	LockWait  string
 }
 
-// What holds for one transaction and reaches the server with its first statement.
-// The planner's choice is narrowed to walking indexes: every read of a turn is a
-// few descents, and a plan made while the tables were empty must not stay a
-// sequential scan. With that, one plan is good for all parameters, and planning again
-// would cost more than most of the statements. What an index has in order is not
-// sorted: another that looks cheaper while the table is small would be walked. JIT would be
-// tempted by the prices
-// that this puts on plans.
+// What holds for one transaction and reaches the server with its first statements. With the planner's
+// choice narrowed, one plan is good for all parameters, and planning again
+// would cost more than most of the statements.
 func (q *Queries) TurnSettings(ctx context.Context, arg TurnSettingsParams) error {
 	_, err := q.db.Exec(ctx, turnSettings, arg.Idle, arg.Statement, arg.LockWait)
 	return err
