@@ -45,5 +45,9 @@ func unread(oid uint32) error {
 type encode struct{}
 
 func (encode) Encode(value any, buf []byte) ([]byte, error) {
-	return append(buf, value.(Row)...), nil
+	row, ok := value.(Row)
+	if !ok {
+		return nil, fmt.Errorf("%T is no row", value)
+	}
+	return append(buf, row...), nil
 }

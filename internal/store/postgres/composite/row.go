@@ -4,6 +4,7 @@ package composite
 
 import (
 	"encoding/binary"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgtype"
@@ -43,7 +44,7 @@ func (b *Builder) End() Row {
 	row := b.buf
 	binary.BigEndian.PutUint32(row, b.columns)
 	b.buf = row[len(row):]
-	return Row(row[:len(row):len(row)])
+	return Row(slices.Clip(row))
 }
 
 // column appends the head of a column of n bytes.
