@@ -211,11 +211,14 @@ func (t *turn) decided() (yes bool) {
 			t.seat.panicked, yes = p, false
 		}
 	}()
-	now, known := t.now()
-	if !known {
+	if _, known := t.now(); !known {
 		return false
 	}
 	t.rq = t.spec.Gather()
+	now, known := t.now() // nothing is dated before it was asked for
+	if !known {
+		return false
+	}
 	snap, enough := t.recalled.snapshot(t.rq, now)
 	if !enough {
 		return false

@@ -250,11 +250,24 @@ func TestAKnownTaskIsNotRefusedUnread(t *testing.T) {
 	other := &bundle{Store: open(t, b.db, postgres.Options{}), db: b.db}
 	other.turn(t, plan.Requests{Submits: tasks("a", 1)})
 
-	waits := make(chan error, 1) // from then on b expects others to have the pool's lock
-	holding := spec(plan.Requests{Submits: tasks("b", 1)})
+	crowd(t, b, other)
+	never := units(1_000_000) // can never start, were it new
+	d := b.turn(t, plan.Requests{Submits: tasks("a", 1, never)})
+	require.Nil(t, d.Answers.Submits[0].Err)
+	require.Equal(t, domain.TaskID("a-0"), d.Answers.Submits[0].Task.TaskID)
+	d = b.turn(t, plan.Requests{Submits: tasks("d", 1, never)})
+	require.Equal(t, domain.CodeInvalid, d.Answers.Submits[0].Err.Code)
+	b.agrees(t)
+}
+
+// crowd makes b expect that others have the pool's lock: it has had to wait for it.
+func crowd(t *testing.T, b, other *bundle) {
+	t.Helper()
+	waits := make(chan error, 1)
+	holding := spec(plan.Requests{Submits: tasks("crowd", 1)})
 	holding.Decide = func(snap plan.Snapshot, rq *plan.Requests) plan.Decisions {
 		go func() {
-			_, err := b.Turn(t.Context(), spec(plan.Requests{Submits: tasks("c", 1)}))
+			_, err := b.Turn(t.Context(), spec(plan.Requests{Submits: tasks("crowded", 1)}))
 			waits <- err
 		}()
 		require.Eventually(t, func() bool {
@@ -266,12 +279,27 @@ func TestAKnownTaskIsNotRefusedUnread(t *testing.T) {
 	_, err := other.Turn(t.Context(), holding)
 	require.NoError(t, err)
 	require.NoError(t, <-waits)
+}
 
-	never := units(1_000_000) // can never start, were it new
-	d := b.turn(t, plan.Requests{Submits: tasks("a", 1, never)})
-	require.Nil(t, d.Answers.Submits[0].Err)
-	require.Equal(t, domain.TaskID("a-0"), d.Answers.Submits[0].Task.TaskID)
-	d = b.turn(t, plan.Requests{Submits: tasks("d", 1, never)})
-	require.Equal(t, domain.CodeInvalid, d.Answers.Submits[0].Err.Code)
+// What was asked for while a turn waited for the lock or was being made is not dated before that: an executor
+// that had left by then would seem to have stayed on.
+func TestNothingIsDatedBeforeItWasAskedFor(t *testing.T) {
+	t.Parallel()
+	b := setup(t, postgres.Options{})
+	other := &bundle{Store: open(t, b.db, postgres.Options{}), db: b.db}
+	other.turn(t, plan.Requests{Submits: tasks("a", 1)})
+	crowd(t, b, other)
+	for i := range 6 { // crowded at first, then alone with the pool
+		var asked time.Time
+		s := spec(plan.Requests{})
+		s.Gather = func() *plan.Requests {
+			time.Sleep(100 * time.Millisecond)
+			require.NoError(t, b.db.Pool.QueryRow(t.Context(), "SELECT clock_timestamp()").Scan(&asked))
+			return &plan.Requests{TurnID: uuid.NewString(), Worker: "w1", Submits: tasks(fmt.Sprint("t", i), 1)}
+		}
+		d, err := b.Turn(t.Context(), s)
+		require.NoError(t, err)
+		require.Less(t, asked.Sub(d.Now), 50*time.Millisecond, "turn %d", i)
+	}
 	b.agrees(t)
 }

@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"slices"
+	"time"
 
 	"github.com/parkinglot/parkinglot/internal/domain"
 	"github.com/parkinglot/parkinglot/internal/plan"
@@ -151,6 +152,18 @@ func (r *reads) suffice(rq *plan.Requests) bool {
 			return false
 		}
 	}
+	return true
+}
+
+// advance moves the foreseen reads on to now, when the requests were there: nothing is dated before it
+// was asked for. It reports false if the clocks differ by more than the wait between them may explain, or if
+// a timer is due since.
+func (r *reads) advance(now time.Time) bool {
+	read, due := r.found.Now.Time, r.found.DueAfter
+	if now.Sub(read) > mostBehind || due.Valid && !due.Time.After(now) {
+		return false
+	}
+	r.found.Now = instant(latest(now, read))
 	return true
 }
 

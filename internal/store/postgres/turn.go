@@ -231,7 +231,8 @@ func (t *turn) readCrowded(ctx context.Context, recalled *recollection) (*reads,
 	if foreseen == nil {
 		return t.readLocked(ctx, recalled)
 	}
-	if t.rq = t.spec.Gather(); !foreseen.suffice(t.rq) {
+	t.rq = t.spec.Gather()
+	if now, known := t.now(); !known || !foreseen.suffice(t.rq) || !foreseen.advance(now) {
 		return t.readLocked(ctx, recalled)
 	}
 	t.unknown = len(t.rq.Submits) > 0
