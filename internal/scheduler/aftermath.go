@@ -62,8 +62,8 @@ func (l *loop) beside(t *turn) {
 // callers, counted from the first ones; of one, all that are left.
 func (a *aftermath) part(l *loop, of int) {
 	a.start(l, len(a.t.decisions.Started)/of)
-	if of == 1 && l.inbox.size() == 0 {
-		runtime.Gosched() // what was started runs at once: nobody else waits for this goroutine
+	if of == 1 && a.started > 0 && l.inbox.size() == 0 {
+		runtime.Gosched() // what was started is entered first; who asked is told right after
 	}
 	a.begin(l)
 	for kind, rs := range a.t.batch.by {

@@ -12,7 +12,7 @@ FROM unnest(@events::pl_event_row[]) AS r;
 SELECT pl_audit_summarise(@source, @before_block, @now);
 
 -- name: SummarySettings :exec
--- In the implicit transaction of SummariseEvents. What a crash takes back is made again
+-- In the implicit transaction of SummariseEvents, after PlannerSettings. What a crash takes back is made again
 -- with the next block, so nobody waits for the disk.
 SELECT
     set_config('synchronous_commit', 'off', true),

@@ -1,8 +1,8 @@
 -- name: FacilitySettings :exec
--- What holds for one transaction under a facility's lock, beside PlannerSettings: a plan made while the
--- tables, or the garage, were empty must not stay when they are full. Hash joins stay: windows of a
--- whole garage are joined. With that little to choose
--- from, planning again for each call gains nothing and costs a third of an entry.
+-- What holds for one transaction under a facility's lock, after PlannerSettings, which keep the planner to
+-- indexes: a plan made while the tables, or the garage, were empty must not stay when they are full. With that
+-- little to choose from, planning again for each call gains nothing and costs a third of an entry. Hash joins
+-- stay allowed: the windows of a whole garage are joined.
 SELECT
     set_config('idle_in_transaction_session_timeout', @idle::text, true),
     set_config('statement_timeout', @statement::text, true),

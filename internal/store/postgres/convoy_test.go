@@ -246,11 +246,7 @@ func TestTwoProcessesInTurn(t *testing.T) {
 // read before its requests are known: then nothing is written that would find it.
 func TestAKnownTaskIsNotRefusedUnread(t *testing.T) {
 	t.Parallel()
-	b := setup(t, postgres.Options{})
-	other := &bundle{Store: open(t, b.db, postgres.Options{}), db: b.db}
-	other.turn(t, plan.Requests{Submits: tasks("a", 1)})
-
-	crowd(t, b, other)
+	b := crowded(t)
 	never := units(1_000_000) // can never start, were it new
 	d := b.turn(t, plan.Requests{Submits: tasks("a", 1, never)})
 	require.Nil(t, d.Answers.Submits[0].Err)
@@ -260,9 +256,13 @@ func TestAKnownTaskIsNotRefusedUnread(t *testing.T) {
 	b.agrees(t)
 }
 
-// crowd makes b expect that others have the pool's lock: it has had to wait for it.
-func crowd(t *testing.T, b, other *bundle) {
+// crowded is a store that expects others to have the pool's lock: it has had to wait for one that
+// had submitted a-0 before.
+func crowded(t *testing.T) *bundle {
 	t.Helper()
+	b := setup(t, postgres.Options{})
+	other := &bundle{Store: open(t, b.db, postgres.Options{}), db: b.db}
+	other.turn(t, plan.Requests{Submits: tasks("a", 1)})
 	waits := make(chan error, 1)
 	holding := spec(plan.Requests{Submits: tasks("crowd", 1)})
 	holding.Decide = func(snap plan.Snapshot, rq *plan.Requests) plan.Decisions {
@@ -279,16 +279,14 @@ func crowd(t *testing.T, b, other *bundle) {
 	_, err := other.Turn(t.Context(), holding)
 	require.NoError(t, err)
 	require.NoError(t, <-waits)
+	return b
 }
 
 // What was asked for while a turn waited for the lock or was being made is not dated before that: an executor
 // that had left by then would seem to have stayed on.
 func TestNothingIsDatedBeforeItWasAskedFor(t *testing.T) {
 	t.Parallel()
-	b := setup(t, postgres.Options{})
-	other := &bundle{Store: open(t, b.db, postgres.Options{}), db: b.db}
-	other.turn(t, plan.Requests{Submits: tasks("a", 1)})
-	crowd(t, b, other)
+	b := crowded(t)
 	for i := range 6 { // crowded at first, then alone with the pool
 		var asked time.Time
 		s := spec(plan.Requests{})

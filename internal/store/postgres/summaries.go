@@ -67,6 +67,9 @@ func (s *Store) summarise(finished dbsqlc.SummariseEventsParams) error {
 	ctx, cancel := context.WithTimeout(context.Background(), summaryTimeout)
 	defer cancel()
 	return classify("summarise events of "+finished.Source, pipelined(ctx, s.pool, func(p pipe) error {
+		if err := s.planner(ctx, p.Queries); err != nil {
+			return err
+		}
 		if err := p.SummarySettings(ctx, milliseconds(summaryTimeout)); err != nil {
 			return err
 		}

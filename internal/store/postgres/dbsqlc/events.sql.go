@@ -296,7 +296,7 @@ SELECT
     set_config('statement_timeout', $1::text, true)
 `
 
-// In the implicit transaction of SummariseEvents. What a crash takes back is made again
+// In the implicit transaction of SummariseEvents, after PlannerSettings. What a crash takes back is made again
 // with the next block, so nobody waits for the disk.
 func (q *Queries) SummarySettings(ctx context.Context, statement string) error {
 	_, err := q.db.Exec(ctx, summarySettings, statement)

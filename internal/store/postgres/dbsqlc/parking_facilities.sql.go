@@ -52,10 +52,10 @@ type FacilitySettingsParams struct {
 	LockWait  string
 }
 
-// What holds for one transaction under a facility's lock, beside PlannerSettings: a plan made while the
-// tables, or the garage, were empty must not stay when they are full. Hash joins stay: windows of a
-// whole garage are joined. With that little to choose
-// from, planning again for each call gains nothing and costs a third of an entry.
+// What holds for one transaction under a facility's lock, after PlannerSettings, which keep the planner to
+// indexes: a plan made while the tables, or the garage, were empty must not stay when they are full. With that
+// little to choose from, planning again for each call gains nothing and costs a third of an entry. Hash joins
+// stay allowed: the windows of a whole garage are joined.
 func (q *Queries) FacilitySettings(ctx context.Context, arg FacilitySettingsParams) error {
 	_, err := q.db.Exec(ctx, facilitySettings, arg.Idle, arg.Statement, arg.LockWait)
 	return err
