@@ -62,6 +62,9 @@ func (s *Store) Turn(ctx context.Context, spec store.TurnSpec) (plan.Decisions, 
 	if t.mayTravel() && s.travel(ctx, t) {
 		return t.d, t.seat.err
 	}
+	if t.mayGoAhead() && s.goAhead(ctx, t) {
+		return t.d, t.seat.err
+	}
 	err := t.alone(ctx)
 	return t.d, err
 }
@@ -90,15 +93,16 @@ func (t *turn) attempt(ctx context.Context) error {
 		// take longer for it.
 		t.spec.Meanwhile()
 	}
-	acquiring, cancel := context.WithTimeout(ctx, callTimeout)
-	conn, err := t.Store.pool.Acquire(acquiring)
-	cancel()
-	if err != nil {
-		return classify(t.what()+": get a connection", unavailable(err))
+	if t.conn == nil {
+		acquiring, cancel := context.WithTimeout(ctx, callTimeout)
+		conn, err := t.Store.pool.Acquire(acquiring)
+		cancel()
+		if err != nil {
+			return classify(t.what()+": get a connection", unavailable(err))
+		}
+		t.conn = conn
+		defer func() { conn.Release(); t.conn = nil }()
 	}
-	defer conn.Release()
-	t.conn = conn
-
 	read, err := t.read(ctx)
 	if err != nil {
 		t.rollback(ctx)
@@ -280,8 +284,10 @@ func (t *turn) ask(ctx context.Context, r *reads) error {
 	return pipelined(ctx, t.conn, func(p pipe) error { return r.queue(ctx, p) })
 }
 
+const begin = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"
+
 func (t *turn) begin(ctx context.Context, p pipe, lockWait time.Duration) error {
-	if err := p.exec(ctx, "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"); err != nil {
+	if err := p.exec(ctx, begin); err != nil {
 		return err
 	}
 	if err := t.planner(ctx, p.Queries); err != nil {
@@ -369,8 +375,10 @@ func (s *Store) PruneTurns(ctx context.Context, pool domain.PoolID, keep int64) 
 		if _, err = q.PruneTenants(ctx, dbsqlc.PruneTenantsParams{PoolID: string(pool), Keep: keep, MaxRows: pruneLimit}); err != nil {
 			return err
 		}
-		pruned, err = q.PruneTurns(ctx, dbsqlc.PruneTurnsParams{PoolID: string(pool), Keep: keep, MaxRows: pruneLimit})
-		return err
+		if pruned, err = q.PruneTurns(ctx, dbsqlc.PruneTurnsParams{PoolID: string(pool), Keep: keep, MaxRows: pruneLimit}); err != nil {
+			return err
+		}
+		return q.PruneAllAnnounced(ctx, dbsqlc.PruneAllAnnouncedParams{PoolID: string(pool), Keep: keepAnnounced})
 	})
 	return pruned, err
 }

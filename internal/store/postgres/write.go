@@ -21,11 +21,22 @@ func (t *turn) write(ctx context.Context) error {
 	if len(t.d.Relane) > 0 {
 		wait += relaneTimeout
 	}
+	var announcement *announcement
+	if t.seat.announces && t.d.Pool == nil { // else other tenants may have a cap now, whose usage was not read
+		if announcement, err = t.announcement(t.tenants); err != nil {
+			return err
+		}
+	}
 	ctx, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
 	err = pipelined(ctx, t.conn, func(p pipe) error {
 		if err := w.send(ctx, p); err != nil {
 			return err
+		}
+		if announcement != nil {
+			if err := announcement.send(ctx, p); err != nil {
+				return err
+			}
 		}
 		return p.exec(ctx, "COMMIT")
 	})

@@ -496,6 +496,12 @@ type PlTicketSpot struct {
 	Live       bool
 }
 
+type PlTurnPreview struct {
+	PoolID  string
+	TurnNo  int64
+	Preview []byte
+}
+
 type PlVehicle struct {
 	VehicleID    string
 	BodyHash     []byte

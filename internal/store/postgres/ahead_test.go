@@ -1,0 +1,217 @@
+package postgres_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/parkinglot/parkinglot/internal/domain"
+	"github.com/parkinglot/parkinglot/internal/plan"
+	"github.com/parkinglot/parkinglot/internal/store"
+	"github.com/parkinglot/parkinglot/internal/store/postgres"
+)
+
+// crowd are several processes that take turns of one pool, with room for all that they run.
+type crowd struct {
+	*bundle
+
+	processes []*postgres.Store
+	ahead     atomic.Int64 // decisions on a turn that was not committed
+	renamed   atomic.Int64 // turns that were given another id
+}
+
+const crowdUnits = 100
+
+func setupCrowd(t *testing.T, processes int) *crowd {
+	t.Helper()
+	c := &crowd{bundle: setup(t, postgres.Options{}, func(p *domain.Pool) { p.MaxUnits = crowdUnits })}
+	for range processes {
+		c.processes = append(c.processes, open(t, c.db, postgres.Options{MaxConns: 2}))
+	}
+	return c
+}
+
+// take takes a turn, as often as others come between.
+func (c *crowd) take(t *testing.T, process int, rq plan.Requests) plan.Decisions {
+	t.Helper()
+	for {
+		s, id := spec(rq), ""
+		decide := s.Decide
+		s.Decide = func(snap plan.Snapshot, rq *plan.Requests) plan.Decisions {
+			if id != "" && id != rq.TurnID {
+				c.renamed.Add(1)
+			}
+			id = rq.TurnID
+			if c.value(t, "SELECT max(turn_no) FROM pl_pool_turns") < snap.Counters.TurnNo {
+				c.ahead.Add(1)
+			}
+			return decide(snap, rq)
+		}
+		d, err := c.processes[process].Turn(context.WithoutCancel(t.Context()), s)
+		if errors.Is(err, store.ErrGuard) {
+			continue
+		}
+		if err != nil {
+			t.Error(err)
+		}
+		return d
+	}
+}
+
+// run lets every process take turns at once, with the requests that f makes of what its last turn started.
+func (c *crowd) run(t *testing.T, turns int, f func(process, turn int, running []domain.Task) plan.Requests) {
+	t.Helper()
+	var wg sync.WaitGroup
+	var peak atomic.Int64
+	for p := range c.processes {
+		wg.Go(func() {
+			var running []domain.Task
+			for i := range turns {
+				d := c.take(t, p, f(p, i, running))
+				running = d.Started
+				peak.Store(max(peak.Load(), int64(d.Counters.ActiveUnits)))
+			}
+		})
+	}
+	wg.Wait()
+	require.LessOrEqual(t, peak.Load(), int64(crowdUnits))
+	c.agrees(t)
+	require.Equal(t, c.value(t, "SELECT max(seq) FROM pl_audit_events"), c.value(t, "SELECT count(*) FROM pl_audit_events"))
+	require.Zero(t, c.value(t, `SELECT count(*) FROM pl_turn_previews AS a
+		JOIN pl_pool_turns AS n ON n.pool_id = a.pool_id AND n.turn_id = a.preview -> 'Counters' ->> 'TurnID'
+		WHERE (n.turn_no, n.active_units, n.job_seq, n.event_seq, n.message_seq) <> (
+			(a.preview -> 'Counters' ->> 'TurnNo')::bigint, (a.preview -> 'Counters' ->> 'ActiveUnits')::bigint,
+			(a.preview -> 'Counters' ->> 'JobSeq')::bigint, (a.preview -> 'Counters' ->> 'EventSeq')::bigint,
+			(a.preview -> 'Counters' ->> 'MessageSeq')::bigint)`), "what was announced under the id of a turn is what it wrote")
+}
+
+func submitAndSettle(process, turn int, running []domain.Task) plan.Requests {
+	return plan.Requests{Submits: tasks(fmt.Sprintf("p%d-%d", process, turn), 3), Settles: settled(running)}
+}
+
+func TestTurnsDecidedAhead(t *testing.T) {
+	t.Parallel()
+	c := setupCrowd(t, 4)
+	c.run(t, 60, submitAndSettle)
+	require.Positive(t, c.ahead.Load())
+	require.LessOrEqual(t, c.value(t, "SELECT count(*) FROM pl_turn_previews"), int64(40), "old ones are deleted")
+	require.EqualValues(t, 4*60*3, c.value(t, "SELECT count(*) FROM pl_queue_jobs"))
+}
+
+// What needs more than is known ahead is read, in the same order.
+func TestTurnsThatCannotBeDecidedAhead(t *testing.T) {
+	t.Parallel()
+	c := setupCrowd(t, 4)
+	c.run(t, 60, func(process, turn int, running []domain.Task) plan.Requests {
+		rq := submitAndSettle(process, turn, running)
+		switch {
+		case turn%7 == 3: // for a tenant that is new
+			for i := range rq.Submits {
+				rq.Submits[i].Tenant = domain.Tenant(fmt.Sprintf("t%d-%d", process, turn))
+			}
+		case turn%7 == 5:
+			rq.Cancels = []plan.Cancel{{TaskID: "p0-0-0", Actor: "op"}}
+		case turn%10 == 9: // more than there is room for, so that some wait
+			rq.Submits = tasks(fmt.Sprintf("p%d-%d", process, turn), 60)
+		}
+		return rq
+	})
+	require.Positive(t, c.ahead.Load())
+}
+
+// A task that is sent again is found where rows are inserted. Under the id of a turn that was announced so
+// nothing else is ever committed: whoever goes by the announcement would take it for that.
+func TestATurnThatWasAnnouncedAndNotTakenGetsAnotherID(t *testing.T) {
+	t.Parallel()
+	c := setupCrowd(t, 3)
+	c.run(t, 20, submitAndSettle)
+	require.Positive(t, c.ahead.Load())
+	var again atomic.Int64
+	c.run(t, 60, func(process, turn int, running []domain.Task) plan.Requests {
+		rq := submitAndSettle(process, 100+turn, running)
+		if turn%10 == 5 {
+			rq.Submits = append(rq.Submits, tasks("p0-0", 1)...)
+			again.Add(1)
+		}
+		return rq
+	})
+	require.EqualValues(t, 18, again.Load())
+	require.Positive(t, c.renamed.Load())
+	require.EqualValues(t, 3*20*3+3*60*3, c.value(t, "SELECT count(*) FROM pl_queue_jobs"))
+	require.EqualValues(t, 3*20+3*60, c.value(t, "SELECT max(turn_no) FROM pl_pool_turns"), "each turn was taken once")
+}
+
+// Whatever is announced, the write is compared with what is so.
+func TestAWrongAnnouncementIsFound(t *testing.T) {
+	t.Parallel()
+	c := setupCrowd(t, 3)
+	c.run(t, 30, submitAndSettle)
+	require.Positive(t, c.ahead.Load())
+	c.renamed.Store(0)
+	for i := range 20 {
+		c.exec(t, `INSERT INTO pl_turn_previews SELECT a.pool_id, a.turn_no + 1,
+			jsonb_set(jsonb_set(jsonb_set(a.preview, '{After}', a.preview -> 'Counters' -> 'TurnID'), '{Counters,TurnID}', '"nobody''s"'),
+				'{Counters,TurnNo}', to_jsonb(a.turn_no + 1))
+			FROM pl_turn_previews AS a JOIN pl_pool_turns AS n ON n.pool_id = a.pool_id AND n.turn_no = a.turn_no
+			ORDER BY a.turn_no DESC LIMIT 1 ON CONFLICT DO NOTHING`)
+		c.take(t, i%3, plan.Requests{Submits: tasks(fmt.Sprintf("w-%d", i), 1)})
+	}
+	require.Positive(t, c.renamed.Load(), "one was decided on it, and again")
+	require.Zero(t, c.value(t, `SELECT count(*) FROM pl_pool_turns WHERE turn_id = 'nobody''s'`))
+	c.agrees(t)
+}
+
+// A process that stands still while it decides loses its turn with its session; others do without meanwhile.
+func TestWhoDecidesAheadStandsStill(t *testing.T) {
+	t.Parallel()
+	c := setupCrowd(t, 3)
+	c.run(t, 30, submitAndSettle)
+	require.Positive(t, c.ahead.Load())
+	still, release, done := make(chan struct{}), make(chan struct{}), make(chan error, 1)
+	go func() {
+		first := true
+		s := spec(plan.Requests{Submits: tasks("still", 1)})
+		s.Decide = func(snap plan.Snapshot, rq *plan.Requests) plan.Decisions {
+			if first {
+				first = false
+				close(still)
+				<-release
+			}
+			return plan.Turn(snap, rq)
+		}
+		_, err := c.processes[0].Turn(context.WithoutCancel(t.Context()), s)
+		done <- err
+	}()
+	<-still
+	began := time.Now()
+	for i := range 10 {
+		c.take(t, 1+i%2, plan.Requests{Submits: tasks(fmt.Sprintf("on-%d", i), 1)})
+	}
+	require.Less(t, time.Since(began), 10*time.Second)
+	close(release)
+	require.NoError(t, <-done)
+	require.EqualValues(t, 1, c.value(t, "SELECT count(*) FROM pl_queue_jobs WHERE task_id = 'still-0'"))
+	c.agrees(t)
+	require.Zero(t, c.value(t, `SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND mode = 'ExclusiveLock'
+		AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+		AND pid NOT IN (SELECT pid FROM pg_stat_activity WHERE state LIKE '%transaction%' OR state = 'active')`), "no session keeps the lock")
+}
+
+// Without previews (another server took over) turns are read, and announced again.
+func TestAnnouncementsMayBeLost(t *testing.T) {
+	t.Parallel()
+	c := setupCrowd(t, 3)
+	c.run(t, 30, submitAndSettle)
+	c.ahead.Store(0)
+	c.exec(t, "TRUNCATE pl_turn_previews")
+	c.run(t, 60, func(process, turn int, running []domain.Task) plan.Requests {
+		return submitAndSettle(process, 100+turn, running)
+	})
+	require.Positive(t, c.ahead.Load())
+}
