@@ -100,31 +100,31 @@ func (p *Pool) TenantWeight(t Tenant) int64 { return max(1, p.Tenants[t].Weight)
 // elsewhere does not slow the pool down, and so that a second turn from the
 // same state is refused by the primary key.
 type Counters struct {
-	TurnNo int64     // 0: no turn yet
-	TurnID string    // names the turn for a process that lost its connection during COMMIT
-	At     time.Time // now of that turn; the next turn's now is never earlier
+	TurnNo int64     `json:"turn_no"` // 0: no turn yet
+	TurnID string    `json:"turn_id"` // names the turn for a process that lost its connection during COMMIT
+	At     time.Time `json:"at"`      // now of that turn; the next turn's now is never earlier
 
-	ActiveUnits Units // units of running tasks
-	Ceiling     Units // max_units, or what was in use when it shrank below; ratchets down. CHECK (active_units <= ceiling)
-	Running     int64
-	Queued      int64                  // in the order
-	QueuedBy    [PriorityClasses]int64 // the same by Task.Priority
-	Waiting     int64                  // retries in their backoff; not part of Queued
-	Drained     int64                  // tasks that have left the order so far, whatever for
+	ActiveUnits Units                  `json:"active_units"` // units of running tasks
+	Ceiling     Units                  `json:"ceiling"`      // max_units, or what was in use when it shrank below; ratchets down. CHECK (active_units <= ceiling)
+	Running     int64                  `json:"running"`
+	Queued      int64                  `json:"queued"`    // in the order
+	QueuedBy    [PriorityClasses]int64 `json:"queued_by"` // the same by Task.Priority
+	Waiting     int64                  `json:"waiting"`   // retries in their backoff; not part of Queued
+	Drained     int64                  `json:"drained"`   // tasks that have left the order so far, whatever for
 
-	VirtualTime int64 // of fair queueing
-	JobSeq      int64 // last JobID given out
-	RankSeq     int64 // last arrival number given out
-	EventSeq    int64 // last audit sequence number
-	MessageSeq  int64 // last mailbox sequence number
+	VirtualTime int64 `json:"virtual_time"` // of fair queueing
+	JobSeq      int64 `json:"job_seq"`      // last JobID given out
+	RankSeq     int64 `json:"rank_seq"`     // last arrival number given out
+	EventSeq    int64 `json:"event_seq"`    // last audit sequence number
+	MessageSeq  int64 `json:"message_seq"`  // last mailbox sequence number
 
-	NextDueAt *time.Time // earliest deadline or end of backoff among queued tasks
+	NextDueAt *time.Time `json:"next_due_at,omitempty"` // earliest deadline or end of backoff among queued tasks
 }
 
 // TenantUsage is what a tenant holds in a pool: a row of pl_tenants.
 type TenantUsage struct {
-	Tenant      Tenant
-	ActiveUnits Units
-	Queued      int64 // in the order or in backoff
-	FinishTag   int64 // fair queueing: the tenant's last finish tag
+	Tenant      Tenant `json:"tenant"`
+	ActiveUnits Units  `json:"active_units"`
+	Queued      int64  `json:"queued"`     // in the order or in backoff
+	FinishTag   int64  `json:"finish_tag"` // fair queueing: the tenant's last finish tag
 }

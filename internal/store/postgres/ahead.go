@@ -41,11 +41,11 @@ const (
 
 // preview is a pool as a turn will have left it, once that is committed.
 type preview struct {
-	After       string // TurnID of the turn before
-	PoolVersion int64
-	Counters    domain.Counters
-	Heads       [domain.PriorityClasses]int64
-	Tenants     []domain.TenantUsage
+	After       string                        `json:"after"` // TurnID of the turn before
+	PoolVersion int64                         `json:"pool_version"`
+	Counters    domain.Counters               `json:"counters"`
+	Heads       [domain.PriorityClasses]int64 `json:"heads"`
+	Tenants     []domain.TenantUsage          `json:"tenants"`
 }
 
 // ahead is a turn that is decided ahead, or wherever it was not, that the next one waits for.
@@ -130,12 +130,12 @@ func (a *ahead) decide(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if _, clear := t.now(); !clear {
+	if _, known := t.now(); !known {
 		return errNotAhead
 	}
 	t.rq = t.spec.Gather()
-	now, clear := t.now() // nothing is dated before it was asked for
-	if !clear {
+	now, known := t.now() // nothing is dated before it was asked for
+	if !known {
 		return errNotAhead
 	}
 	snap, enough := last.snapshot(t.rq, now)

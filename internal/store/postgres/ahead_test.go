@@ -84,11 +84,11 @@ func (c *crowd) run(t *testing.T, turns int, f func(process, turn int, running [
 	c.agrees(t)
 	require.Equal(t, c.value(t, "SELECT max(seq) FROM pl_audit_events"), c.value(t, "SELECT count(*) FROM pl_audit_events"))
 	require.Zero(t, c.value(t, `SELECT count(*) FROM pl_turn_previews AS a
-		JOIN pl_pool_turns AS n ON n.pool_id = a.pool_id AND n.turn_id = a.preview -> 'Counters' ->> 'TurnID'
+		JOIN pl_pool_turns AS n ON n.pool_id = a.pool_id AND n.turn_id = a.preview -> 'counters' ->> 'turn_id'
 		WHERE (n.turn_no, n.active_units, n.job_seq, n.event_seq, n.message_seq) <> (
-			(a.preview -> 'Counters' ->> 'TurnNo')::bigint, (a.preview -> 'Counters' ->> 'ActiveUnits')::bigint,
-			(a.preview -> 'Counters' ->> 'JobSeq')::bigint, (a.preview -> 'Counters' ->> 'EventSeq')::bigint,
-			(a.preview -> 'Counters' ->> 'MessageSeq')::bigint)`), "what was announced under the id of a turn is what it wrote")
+			(a.preview -> 'counters' ->> 'turn_no')::bigint, (a.preview -> 'counters' ->> 'active_units')::bigint,
+			(a.preview -> 'counters' ->> 'job_seq')::bigint, (a.preview -> 'counters' ->> 'event_seq')::bigint,
+			(a.preview -> 'counters' ->> 'message_seq')::bigint)`), "what was announced under the id of a turn is what it wrote")
 }
 
 func submitAndSettle(process, turn int, running []domain.Task) plan.Requests {
@@ -156,8 +156,8 @@ func TestAWrongAnnouncementIsFound(t *testing.T) {
 	c.renamed.Store(0)
 	for i := range 20 {
 		c.exec(t, `INSERT INTO pl_turn_previews SELECT a.pool_id, a.turn_no + 1,
-			jsonb_set(jsonb_set(jsonb_set(a.preview, '{After}', a.preview -> 'Counters' -> 'TurnID'), '{Counters,TurnID}', '"nobody''s"'),
-				'{Counters,TurnNo}', to_jsonb(a.turn_no + 1))
+			jsonb_set(jsonb_set(jsonb_set(a.preview, '{after}', a.preview -> 'counters' -> 'turn_id'), '{counters,turn_id}', '"nobody''s"'),
+				'{counters,turn_no}', to_jsonb(a.turn_no + 1))
 			FROM pl_turn_previews AS a JOIN pl_pool_turns AS n ON n.pool_id = a.pool_id AND n.turn_no = a.turn_no
 			ORDER BY a.turn_no DESC LIMIT 1 ON CONFLICT DO NOTHING`)
 		c.take(t, i%3, plan.Requests{Submits: tasks(fmt.Sprintf("w-%d", i), 1)})
