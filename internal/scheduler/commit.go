@@ -134,8 +134,9 @@ func earlier(now, before *time.Time) bool {
 // after any other outcome. Until then no other turn is taken.
 //
 // The turn that looks waits for the pool's lock. Where the turn in doubt is not there, it
-// takes its number: what is still on its way to the server, and would be executed only
-// now, is refused then. So TurnCommitted cannot miss a commit.
+// takes the number after the newest one: what is still on its way to the server, and would be executed only
+// now, is refused then, because it was decided on the turn before that number or on one that follows it. So TurnCommitted
+// cannot miss a commit.
 func (l *loop) resolve(ctx context.Context) pause {
 	t := l.unresolved
 	committed, err := l.lookUp(ctx, t)

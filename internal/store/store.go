@@ -74,7 +74,8 @@ type TurnSpec struct {
 	// Gather returns everything to decide in this turn. It is called before the
 	// first read; when the lock had to be waited for, or the turn is begun again, it is
 	// called once more and then returns what came since as well (the
-	// same requests first, in the same order).
+	// same requests first, in the same order, and the same pointer: a turn that is begun again may
+	// have been given another TurnID).
 	Gather func() *plan.Requests
 	// Decide is plan.Turn, or a test's stand-in. Called once, or again when what the first
 	// decision was based on turned out not to be so: then nothing of that counts.

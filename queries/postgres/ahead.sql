@@ -16,6 +16,14 @@ FROM (
     OFFSET 0
 ) AS l;
 
+-- name: AwaitOrder :exec
+-- AwaitAhead for a turn that is not decided ahead: its commit has to be durable.
+SELECT set_config('lock_timeout', @then_wait::text, true)
+FROM (
+    SELECT pg_advisory_lock(@key::bigint) FROM (SELECT set_config('lock_timeout', @lock_wait::text, true) OFFSET 0) AS s
+    OFFSET 0
+) AS l;
+
 -- name: Announced :one
 -- What was announced last, and the newest turn that is committed.
 SELECT a.preview, (
@@ -61,5 +69,5 @@ FROM (
     OFFSET 0
 ) AS l;
 
--- name: GiveUpAhead :exec
+-- name: LeaveOrder :exec
 SELECT pg_advisory_unlock(@key::bigint);

@@ -30,9 +30,10 @@ import (
 const (
 	// aheadTimeout is how long a turn waits to be the one that decides ahead; then it is taken without.
 	aheadTimeout = time.Second
-	// restAhead is how many turns are not decided ahead after one was in vain: twice as many every time.
-	restAhead, mostRestAhead = 4, 1024
-	// mostAnnounced bounds the tenants of a preview.
+	// restAhead is how many turns are not decided ahead after one was refused, or mostUnready in a row could not be: twice
+	// as many every time.
+	restAhead, mostRestAhead, mostUnready = 4, 64, 4
+	// mostAnnounced bounds the tenants of a preview: of more nothing is announced.
 	mostAnnounced = 64
 	// keepAnnounced is for how many turns previews are kept, and how often older ones are deleted: those of as many
 	// turns as lie within pruneAnnounced. PruneTurns deletes the others.
@@ -48,12 +49,28 @@ type preview struct {
 	Tenants     []domain.TenantUsage          `json:"tenants"`
 }
 
-// ahead is a turn that is decided ahead, or wherever it was not, that the next one waits for.
+// way is how a turn was taken where several processes decide ahead.
+type way int
+
+const (
+	without way = iota
+	decidedAhead
+	unready // could not be decided ahead: the next one waits for it, and is decided on what it announces
+	refused // was decided ahead or was to be, and taken without then
+)
+
+// order is a turn's place among those of several processes, as far as these keep one: whoever decides ahead goes by what is
+// announced, and a turn that came between would make it in vain.
+type order struct {
+	key  int64 // of the lock; 0: no order
+	held bool  // the session may have it
+}
+
+// ahead is a turn that is to be decided ahead.
 type ahead struct {
 	*turn
 
-	key  int64
-	held bool // the session may have the lock
+	last *recollection // what was announced last; nil: nothing that is of use
 }
 
 // errNotAhead: more has to be read for the turn than is announced and recalled.
@@ -61,16 +78,24 @@ var errNotAhead = errors.New("more has to be read than is known ahead")
 
 func (s *Store) aheadLock(pool domain.PoolID) int64 { return s.lockKey("ahead", string(pool)) }
 
-// mayGoAhead reports whether the turn is worth deciding ahead: others take turns of the pool, nothing is
-// queued in it, and a session stays this process's own.
-func (t *turn) mayGoAhead() bool {
+// mayOrder reports whether the turn keeps the order: others take turns of the pool, nothing is queued in it, and a
+// session stays this process's own.
+func (t *turn) mayOrder() bool {
 	r := t.recalled
-	return r.crowded() && r.restAhead == 0 && r.queued() == 0 && !t.careful && !t.opts.Pooled &&
-		r.pool.Runtime == domain.RuntimeNative && len(r.tenants) <= mostAnnounced
+	return r.crowded() && r.queued() == 0 && !t.careful && !t.opts.Pooled && r.pool.Runtime == domain.RuntimeNative
 }
 
-// goAhead takes the turn in the order of those that are decided ahead. It returns false when the turn has to be taken
-// without: nothing was written.
+// mayGoAhead reports whether the turn is worth deciding ahead: that was not in vain lately, and the database's clock is known.
+func (t *turn) mayGoAhead() bool {
+	if t.recalled.restAhead > 0 || t.seat.refused {
+		return false
+	}
+	_, known := t.now()
+	return known
+}
+
+// goAhead decides and takes the turn ahead, or when that cannot be, in its order. It returns false when it has to be taken
+// anew: nothing was written.
 func (s *Store) goAhead(ctx context.Context, t *turn) (arrived bool) {
 	if t.spec.Meanwhile != nil {
 		t.spec.Meanwhile() // others should not wait for it
@@ -83,10 +108,12 @@ func (s *Store) goAhead(ctx context.Context, t *turn) (arrived bool) {
 	}
 	defer conn.Release()
 	t.conn = conn
-	defer func() { t.conn = nil }()
-
-	a := &ahead{turn: t, key: s.aheadLock(t.spec.Pool), held: true}
-	defer a.giveUp(ctx)
+	defer func() {
+		t.leaveOrder(ctx)
+		t.conn = nil
+	}()
+	t.order.held = true
+	a := &ahead{turn: t}
 	switch err := a.decide(ctx); {
 	case err == nil:
 		// From here the caller's context ending would only leave an unknown commit.
@@ -94,13 +121,26 @@ func (s *Store) goAhead(ctx context.Context, t *turn) (arrived bool) {
 	case errors.Is(err, errNotAhead):
 		// Who decides next goes by what this turn leaves, so it has to wait for that.
 		t.rollback(ctx)
-		t.seat.announces = true
-		t.seat.arrived, t.seat.err = true, t.alone(ctx)
+		t.seat.way, t.seat.last = unready, a.last
+		t.seat.err = t.alone(ctx)
 		return true
 	default:
-		s.log.DebugContext(ctx, "a turn is not decided ahead", "pool", t.spec.Pool, "error", err)
-		t.seat.behind = true
+		a.refuse(ctx, err)
+		if hasCode(err, codeLockNotAvailable) { // nor is it waited for once more
+			t.leaveOrder(ctx)
+			t.order = order{}
+		}
 		return false
+	}
+}
+
+// refuse leaves the turn to be taken without. It gets another id: under this one something else may have been announced, and
+// whoever goes by that would take what is committed for it.
+func (a *ahead) refuse(ctx context.Context, err error) {
+	a.log.DebugContext(ctx, "a turn is not taken ahead", "pool", a.spec.Pool, "error", err)
+	a.seat.way = refused
+	if a.rq != nil {
+		a.rq.TurnID = uuid.NewString()
 	}
 }
 
@@ -114,7 +154,7 @@ func (a *ahead) decide(ctx context.Context) error {
 		if err = p.exec(ctx, begin); err != nil {
 			return err
 		}
-		err = p.AwaitAhead(ctx, dbsqlc.AwaitAheadParams{Key: a.key, Idle: milliseconds(idleTimeout), LockWait: milliseconds(aheadTimeout)})
+		err = p.AwaitAhead(ctx, dbsqlc.AwaitAheadParams{Key: t.order.key, Idle: milliseconds(idleTimeout), LockWait: milliseconds(aheadTimeout)})
 		if err != nil {
 			return err
 		}
@@ -130,7 +170,8 @@ func (a *ahead) decide(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if _, known := t.now(); !known {
+	a.last = last
+	if (last.counters.TurnNo+1)%headsEvery == 0 { // is read, as it is where nobody else takes turns
 		return errNotAhead
 	}
 	t.rq = t.spec.Gather()
@@ -152,6 +193,9 @@ func (a *ahead) decide(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if announcement == nil {
+		return errNotAhead
+	}
 	return pipelined(ctx, t.conn, func(p pipe) error {
 		if err := announcement.send(ctx, p); err != nil {
 			return err
@@ -171,7 +215,7 @@ func (r *recollection) announced(found *dbsqlc.AnnouncedRow) (*recollection, err
 		return nil, fmt.Errorf("what was announced last: %w", err)
 	}
 	c := &p.Counters
-	if c.TurnID != found.Committed && p.After != found.Committed || p.PoolVersion != r.pool.Version || c.Queued+c.Waiting > 0 || (c.TurnNo+1)%headsEvery == 0 {
+	if c.TurnID != found.Committed && p.After != found.Committed || p.PoolVersion != r.pool.Version || c.Queued+c.Waiting > 0 {
 		return nil, errNotAhead
 	}
 	last := newRecollection(0)
@@ -189,7 +233,7 @@ type announcement struct {
 	prune *dbsqlc.PruneAnnouncedParams // nil: nothing is to be pruned
 }
 
-// announcement returns what the turn will leave, tenants being the usage before it.
+// announcement returns what the turn will leave, tenants being the usage before it; nil: it has too many tenants.
 func (t *turn) announcement(tenants map[domain.Tenant]domain.TenantUsage) (*announcement, error) {
 	c := &t.d.Counters
 	p := preview{After: t.counters.TurnID, PoolVersion: t.pool.Version, Counters: *c, Heads: t.heads}
@@ -197,19 +241,41 @@ func (t *turn) announcement(tenants map[domain.Tenant]domain.TenantUsage) (*anno
 	for i := range t.d.Tenants {
 		all[t.d.Tenants[i].Tenant] = t.d.Tenants[i]
 	}
+	if len(all) > mostAnnounced {
+		return nil, nil //nolint:nilnil // as is said above
+	}
 	p.Tenants = slices.Collect(maps.Values(all))
 	body, err := json.Marshal(p)
 	if err != nil {
 		return nil, fmt.Errorf("announce %s: %w", t.what(), err)
 	}
 	a := &announcement{AnnounceParams: dbsqlc.AnnounceParams{PoolID: string(t.spec.Pool), TurnNo: c.TurnNo, Preview: body}}
-	switch {
-	case t.seat.announces: // turns that were announced and not taken, this being the newest one
-		a.prune = &dbsqlc.PruneAnnouncedParams{PoolID: a.PoolID, From: c.TurnNo + 1, Until: math.MaxInt64}
-	case c.TurnNo%keepAnnounced == 0:
+	if c.TurnNo%keepAnnounced == 0 {
 		a.prune = &dbsqlc.PruneAnnouncedParams{PoolID: a.PoolID, From: c.TurnNo - pruneAnnounced, Until: c.TurnNo - keepAnnounced}
 	}
 	return a, nil
+}
+
+// announce returns what a turn announces with its own commit; nil: nothing. What was announced before is of the pool as the turn
+// has read it, or of no use.
+func (t *turn) announce(ctx context.Context) *announcement {
+	if !t.order.held || t.d.Pool != nil { // other tenants may have a cap now, whose usage was not read
+		return nil
+	}
+	tenants := t.tenants
+	if last := t.seat.last; last != nil && last.holds(&t.counters) {
+		tenants = maps.Clone(last.tenants)
+		maps.Copy(tenants, t.tenants)
+	}
+	a, err := t.announcement(tenants)
+	if err == nil && a != nil {
+		// Turns that were announced and not taken, this being the newest one.
+		a.prune = &dbsqlc.PruneAnnouncedParams{PoolID: a.PoolID, From: t.d.Counters.TurnNo + 1, Until: math.MaxInt64}
+	}
+	if err != nil {
+		t.log.DebugContext(ctx, "a turn is not announced", "pool", t.spec.Pool, "error", err)
+	}
+	return a
 }
 
 func (a *announcement) send(ctx context.Context, p pipe) error {
@@ -222,26 +288,23 @@ func (a *announcement) send(ctx context.Context, p pipe) error {
 }
 
 // take writes the turn in one round trip, which waits for the pool's lock at the database. It returns false when the
-// database does not agree, and gives the turn another id then: under this one something else was announced.
+// database does not agree.
 func (a *ahead) take(ctx context.Context) (arrived bool) {
 	t := a.turn
+	sent := time.Now()
 	err := a.send(ctx)
-	var refused *pgconn.PgError
+	var wrong *pgconn.PgError
 	switch {
 	case err == nil:
-		t.seat.arrived = true
+		t.seat.way = decidedAhead
 		t.committed()
-	case errors.As(err, &refused) && refused.SeverityUnlocalized == "ERROR", errors.Is(err, errNothingSent), pgconn.SafeToRetry(err):
-		if refused != nil && strings.HasSuffix(refused.Message, "clocks") {
+	case errors.As(err, &wrong) && wrong.SeverityUnlocalized == "ERROR", errors.Is(err, errNothingSent), pgconn.SafeToRetry(err):
+		if wrong != nil && strings.HasSuffix(wrong.Message, "clocks") && time.Since(sent) < mostBehind { // else the wait was too long
 			t.reckoning.forget()
 		}
-		t.log.DebugContext(ctx, "a turn that was decided ahead is decided again", "pool", t.spec.Pool, "error", err)
-		t.riverIDs.refused(err)
-		t.rq.TurnID = uuid.NewString()
-		t.seat.behind = true
+		a.refuse(ctx, err)
 		return false
 	default:
-		t.seat.arrived = true
 		t.seat.err = fmt.Errorf("postgres: %s: %w: %w", t.what(), store.ErrCommitUnknown, err)
 	}
 	return true
@@ -254,8 +317,8 @@ func (a *ahead) send(ctx context.Context) error {
 		return fmt.Errorf("%w: %w", errNothingSent, err)
 	}
 	settings := dbsqlc.AheadSettingsParams{
-		Key: t.key, AheadKey: a.key,
-		Statement: milliseconds(statementTimeout), LockWait: milliseconds(poolLockTimeout), ThenWait: milliseconds(rowLockTimeout),
+		Key: t.key, AheadKey: t.order.key,
+		Statement: milliseconds(statementTimeout), LockWait: milliseconds(poolLockTimeout - aheadTimeout), ThenWait: milliseconds(rowLockTimeout),
 		Clock: t.clock(), Earliest: instant(t.d.Now.Add(-mostAhead)), Latest: instant(t.d.Now.Add(mostBehind)),
 	}
 	ctx, cancel := context.WithTimeout(ctx, tripTimeout)
@@ -265,7 +328,7 @@ func (a *ahead) send(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		a.held = !found.Held
+		t.order.held = !found.Held
 		return w.send(ctx, p)
 	})
 	if err == nil {
@@ -274,17 +337,18 @@ func (a *ahead) send(ctx context.Context) error {
 	return err
 }
 
-// giveUp ends what is left of the transaction, and gives up the lock if the session may still have it.
-func (a *ahead) giveUp(ctx context.Context) {
-	if !a.held {
+// leaveOrder gives up the turn's place, if the session may still have it, and what is left of a transaction.
+func (t *turn) leaveOrder(ctx context.Context) {
+	if !t.order.held {
 		return
 	}
-	if a.rollback(ctx); a.conn.Conn().IsClosed() {
+	t.order.held = false
+	if t.rollback(ctx); t.conn.Conn().IsClosed() {
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), callTimeout)
 	defer cancel()
-	if err := dbsqlc.New(a.conn).GiveUpAhead(ctx, a.key); err != nil {
-		_ = a.conn.Conn().Close(ctx) // and with the session its lock
+	if err := dbsqlc.New(t.conn).LeaveOrder(ctx, t.order.key); err != nil {
+		_ = t.conn.Conn().Close(ctx) // and with the session its lock
 	}
 }

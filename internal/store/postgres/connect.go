@@ -37,6 +37,9 @@ var plannerSettings = map[string]string{
 	"enable_hashjoin": "off", "enable_mergejoin": "off", "enable_sort": "off",
 }
 
+// keepalives end a session whose process's machine is gone within half a minute, and with it a lock of the session's.
+var keepalives = map[string]string{"tcp_keepalives_idle": "10", "tcp_keepalives_interval": "5", "tcp_keepalives_count": "3"}
+
 // planner sends PlannerSettings, first in a transaction, if connections do not have them from their beginning.
 func (s *Store) planner(ctx context.Context, q *dbsqlc.Queries) error {
 	if !s.opts.Pooled {

@@ -47,12 +47,13 @@ type seat struct {
 	// told says that the convoy is over (false), or that this turn is to lead the next one.
 	told chan bool
 	// Set by who leads, before the turn is told.
-	arrived   bool  // the turn was taken, or nobody knows; else it has to be taken alone
-	err       error // why nobody knows
-	refused   bool  // the database did not agree, to this turn or to another one
-	behind    bool  // the turn could not be decided ahead
-	announces bool  // the next turn is decided on what this one announces
-	panicked  any   // what a callback panicked with; for its own goroutine
+	arrived bool  // the turn was taken, or nobody knows; else it has to be taken alone
+	err     error // why nobody knows
+	refused bool  // the database did not agree, to this turn or to another one
+	// Where several processes decide ahead.
+	way      way
+	last     *recollection // what was announced last, if the turn is unready; nil: nothing that is of use
+	panicked any           // what a callback panicked with; for its own goroutine
 }
 
 // join returns true when the turn is to lead a convoy, false when it has come along with

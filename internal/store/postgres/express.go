@@ -43,7 +43,7 @@ func (r *recollection) snapshot(rq *plan.Requests, now time.Time) (snap plan.Sna
 	}
 	for i := range rq.Settles {
 		task, known := r.running[rq.Settles[i].Ref.JobID]
-		if !known || rq.Settles[i].Lease != "" || !r.tell(&snap, task.Tenant) {
+		if !known || task.Attempt != rq.Settles[i].Ref.Attempt || rq.Settles[i].Lease != "" || !r.tell(&snap, task.Tenant) {
 			return snap, false
 		}
 		snap.Held[task.JobID] = task

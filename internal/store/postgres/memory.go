@@ -38,9 +38,9 @@ type recollection struct {
 	// solo is how many turns have to be taken before one goes with a convoy again.
 	solo    int
 	refused int // times in a row that the database did not agree
-	// restAhead is how many turns have to be taken before one is decided ahead again; the next time that is in vain, it
-	// is restNext.
-	restAhead, restNext int
+	// restAhead is how many turns have to be taken before one is to be decided ahead again; restLast is how many that were the
+	// last time, and unready how many in a row could not be.
+	restAhead, restLast, unready int
 	// crowd says that others are expected to have the pool's lock: as long as turns of this
 	// process alone have not shown otherwise.
 	crowd bool
@@ -120,7 +120,7 @@ func (r *recollection) next(t *turn) *recollection {
 	} else if t.seat.arrived {
 		r.refused = 0
 	}
-	r.rest(t.seat.behind, t.seat.arrived)
+	r.rest(t.seat.way)
 	r.crowd = t.waited || r.crowd && r.trust < 0
 	for i := range t.rq.Settles { // ends, or is not as it was thought to be
 		delete(r.running, t.rq.Settles[i].Ref.JobID)
@@ -161,17 +161,24 @@ func (r *recollection) blame(t *turn) {
 	}
 }
 
-// rest notes whether a turn was decided ahead, or could not be.
-func (r *recollection) rest(behind, arrived bool) {
-	switch {
-	case behind:
-		r.restNext = min(max(2*r.restNext, restAhead), mostRestAhead)
-		r.restAhead = r.restNext
-	case arrived:
-		r.restNext = 0
-	default:
+// rest notes how a turn was taken, and for how many others none is decided ahead.
+func (r *recollection) rest(w way) {
+	switch w {
+	case decidedAhead:
+		r.restLast, r.unready = 0, 0
+		return
+	case without:
 		r.restAhead = max(r.restAhead-1, 0)
+		return
+	case unready:
+		if r.unready++; r.unready < mostUnready {
+			return
+		}
+	case refused:
 	}
+	r.unready = 0
+	r.restLast = min(max(2*r.restLast, restAhead), mostRestAhead)
+	r.restAhead = r.restLast
 }
 
 // whole reports whether the queue that t read is known; if not, and t has read all of it, it
@@ -208,7 +215,7 @@ func (r *recollection) size() int {
 // one. That may have been changed too, so whoever goes by it has the database check it.
 func (r *recollection) othersTurn() *recollection {
 	next := newRecollection(distrust)
-	next.crowd, next.solo, next.restAhead, next.restNext = r.crowd, r.solo, r.restAhead, r.restNext
+	next.crowd, next.solo, next.restAhead, next.restLast, next.unready = r.crowd, r.solo, r.restAhead, r.restLast, r.unready
 	if r.pool.Runtime == domain.RuntimeNative {
 		next.running = r.running
 	}

@@ -159,6 +159,7 @@ func poolConfig(opts Options) (*pgxpool.Config, error) {
 		cc.RuntimeParams["default_transaction_isolation"] = "read committed"
 		cc.RuntimeParams["default_transaction_read_only"] = "off"
 		maps.Copy(cc.RuntimeParams, plannerSettings)
+		maps.Copy(cc.RuntimeParams, keepalives)
 	}
 	if cc.ConnectTimeout == 0 {
 		cc.ConnectTimeout = callTimeout

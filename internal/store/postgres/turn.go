@@ -35,6 +35,7 @@ type turn struct {
 	recalled *recollection
 	conn     *pgxpool.Conn // of a transaction of its own
 	seat     seat          // in a convoy
+	order    order         // among several processes
 	asked    time.Time     // when the clock was read, at the earliest
 	waited   bool          // somebody else had the pool's lock
 	byHeart  bool          // tasks were not read but recalled
@@ -62,8 +63,11 @@ func (s *Store) Turn(ctx context.Context, spec store.TurnSpec) (plan.Decisions, 
 	if t.mayTravel() && s.travel(ctx, t) {
 		return t.d, t.seat.err
 	}
-	if t.mayGoAhead() && s.goAhead(ctx, t) {
-		return t.d, t.seat.err
+	if t.mayOrder() {
+		t.order.key = s.aheadLock(spec.Pool)
+		if t.mayGoAhead() && s.goAhead(ctx, t) {
+			return t.d, t.seat.err
+		}
 	}
 	err := t.alone(ctx)
 	return t.d, err
@@ -101,7 +105,11 @@ func (t *turn) attempt(ctx context.Context) error {
 			return classify(t.what()+": get a connection", unavailable(err))
 		}
 		t.conn = conn
-		defer func() { conn.Release(); t.conn = nil }()
+		defer func() {
+			t.leaveOrder(ctx)
+			conn.Release()
+			t.conn = nil
+		}()
 	}
 	read, err := t.read(ctx)
 	if err != nil {
@@ -220,15 +228,31 @@ func (t *turn) read(ctx context.Context) (*reads, error) {
 // nothing. What the requests that come meanwhile are likely to need is read with it.
 func (t *turn) readCrowded(ctx context.Context, recalled *recollection) (*reads, error) {
 	foreseen := t.foresee(recalled)
+	ordered, disorder := t.order.key != 0 && !t.order.held, false
+	t.order.held = t.order.held || ordered
 	err := pipelined(ctx, t.conn, func(p pipe) error {
 		if err := t.begin(ctx, p, poolLockTimeout); err != nil {
 			return err
+		}
+		if ordered {
+			err := p.AwaitOrder(ctx, dbsqlc.AwaitOrderParams{
+				Key: t.order.key, LockWait: milliseconds(aheadTimeout), ThenWait: milliseconds(poolLockTimeout - aheadTimeout),
+			})
+			if err != nil {
+				disorder = hasCode(err, codeLockNotAvailable)
+				return err
+			}
 		}
 		if err := t.await(ctx, p); err != nil || foreseen == nil {
 			return err
 		}
 		return foreseen.queue(ctx, p)
 	})
+	if disorder {
+		t.rollback(ctx)
+		t.order = order{}
+		return t.readCrowded(ctx, recalled)
+	}
 	if err != nil {
 		return nil, lockFailed(err)
 	}

@@ -21,12 +21,7 @@ func (t *turn) write(ctx context.Context) error {
 	if len(t.d.Relane) > 0 {
 		wait += relaneTimeout
 	}
-	var announcement *announcement
-	if t.seat.announces && t.d.Pool == nil { // else other tenants may have a cap now, whose usage was not read
-		if announcement, err = t.announcement(t.tenants); err != nil {
-			return err
-		}
-	}
+	announcement := t.announce(ctx)
 	ctx, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
 	err = pipelined(ctx, t.conn, func(p pipe) error {
@@ -38,9 +33,13 @@ func (t *turn) write(ctx context.Context) error {
 				return err
 			}
 		}
-		return p.exec(ctx, "COMMIT")
+		if err := p.exec(ctx, "COMMIT"); err != nil || !t.order.held {
+			return err
+		}
+		return p.LeaveOrder(ctx, t.order.key)
 	})
 	if err == nil {
+		t.order.held = false
 		t.summaries.committed(w.finished) //nolint:contextcheck // what is summarised afterwards does not end with this call
 	}
 	return err

@@ -142,12 +142,32 @@ func (q *Queries) AwaitAhead(ctx context.Context, arg AwaitAheadParams) error {
 	return err
 }
 
-const giveUpAhead = `-- name: GiveUpAhead :exec
+const awaitOrder = `-- name: AwaitOrder :exec
+SELECT set_config('lock_timeout', $1::text, true)
+FROM (
+    SELECT pg_advisory_lock($2::bigint) FROM (SELECT set_config('lock_timeout', $3::text, true) OFFSET 0) AS s
+    OFFSET 0
+) AS l
+`
+
+type AwaitOrderParams struct {
+	ThenWait string
+	Key      int64
+	LockWait string
+}
+
+// AwaitAhead for a turn that is not decided ahead: its commit has to be durable.
+func (q *Queries) AwaitOrder(ctx context.Context, arg AwaitOrderParams) error {
+	_, err := q.db.Exec(ctx, awaitOrder, arg.ThenWait, arg.Key, arg.LockWait)
+	return err
+}
+
+const leaveOrder = `-- name: LeaveOrder :exec
 SELECT pg_advisory_unlock($1::bigint)
 `
 
-func (q *Queries) GiveUpAhead(ctx context.Context, key int64) error {
-	_, err := q.db.Exec(ctx, giveUpAhead, key)
+func (q *Queries) LeaveOrder(ctx context.Context, key int64) error {
+	_, err := q.db.Exec(ctx, leaveOrder, key)
 	return err
 }
 
