@@ -33,6 +33,8 @@ const (
 	// restAhead is how many turns are not decided ahead after one was refused, or mostUnready in a row could not be: twice
 	// as many every time.
 	restAhead, mostRestAhead, mostUnready = 4, 64, 4
+	// worthAhead is how many requests the last turn had, at least: it is one round trip more, which pays only where others wait.
+	worthAhead = 4
 	// mostAnnounced bounds the tenants of a preview: of more nothing is announced.
 	mostAnnounced = 64
 	// keepAnnounced is for how many turns previews are kept, and how often older ones are deleted: those of as many
@@ -85,9 +87,10 @@ func (t *turn) mayOrder() bool {
 	return r.crowded() && r.queued() == 0 && !t.careful && !t.opts.Pooled && r.pool.Runtime == domain.RuntimeNative
 }
 
-// mayGoAhead reports whether the turn is worth deciding ahead: that was not in vain lately, and the database's clock is known.
+// mayGoAhead reports whether the turn is worth deciding ahead: there is something to do, it was not in vain lately, and the
+// database's clock is known.
 func (t *turn) mayGoAhead() bool {
-	if t.recalled.restAhead > 0 || t.seat.refused {
+	if t.recalled.load < worthAhead || t.recalled.restAhead > 0 || t.seat.refused {
 		return false
 	}
 	_, known := t.now()

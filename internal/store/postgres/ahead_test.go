@@ -182,7 +182,7 @@ func TestAWrongAnnouncementIsFound(t *testing.T) {
 				'{counters,turn_no}', to_jsonb(a.turn_no + 1))
 			FROM pl_turn_previews AS a JOIN pl_pool_turns AS n ON n.pool_id = a.pool_id AND n.turn_no = a.turn_no
 			ORDER BY a.turn_no DESC LIMIT 1 ON CONFLICT DO NOTHING`)
-		d := c.take(t, i%3, plan.Requests{Submits: tasks(fmt.Sprintf("w-%d", i), 1), Settles: settled(c.running[i%3])})
+		d := c.take(t, i%3, plan.Requests{Submits: tasks(fmt.Sprintf("w-%d", i), 3), Settles: settled(c.running[i%3])})
 		c.running[i%3] = d.Started
 	}
 	require.Zero(t, c.value(t, `SELECT count(*) FROM pl_pool_turns WHERE turn_id = 'nobody''s'`))
@@ -201,13 +201,13 @@ func TestAnAnnouncementThatMayBeThere(t *testing.T) {
 	for p := range 3 {
 		others.Go(func() {
 			for i := 0; !over.Load(); i++ {
-				c.running[p] = c.take(t, p, plan.Requests{Submits: tasks(fmt.Sprintf("o%d-%d", p, i), 1), Settles: settled(c.running[p])}).Started
+				c.running[p] = c.take(t, p, plan.Requests{Submits: tasks(fmt.Sprintf("o%d-%d", p, i), 3), Settles: settled(c.running[p])}).Started
 			}
 		})
 	}
 	announced := ""
 	for i := 0; announced == "" && i < 5000 && !t.Failed(); i++ {
-		s := spec(plan.Requests{Submits: tasks(fmt.Sprintf("c-%d", i), 1), Settles: settled(c.running[3])})
+		s := spec(plan.Requests{Submits: tasks(fmt.Sprintf("c-%d", i), 3), Settles: settled(c.running[3])})
 		decide := s.Decide
 		s.Decide = func(snap plan.Snapshot, rq *plan.Requests) plan.Decisions {
 			if announced == "" && c.value(t, "SELECT max(turn_no) FROM pl_pool_turns") < snap.Counters.TurnNo {

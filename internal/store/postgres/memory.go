@@ -41,6 +41,7 @@ type recollection struct {
 	// restAhead is how many turns have to be taken before one is to be decided ahead again; restLast is how many that were the
 	// last time, and unready how many in a row could not be.
 	restAhead, restLast, unready int
+	load                         int // requests of the last turn
 	// crowd says that others are expected to have the pool's lock: as long as turns of this
 	// process alone have not shown otherwise.
 	crowd bool
@@ -121,6 +122,7 @@ func (r *recollection) next(t *turn) *recollection {
 		r.refused = 0
 	}
 	r.rest(t.seat.way)
+	r.load = t.rq.Len()
 	r.crowd = t.waited || r.crowd && r.trust < 0
 	for i := range t.rq.Settles { // ends, or is not as it was thought to be
 		delete(r.running, t.rq.Settles[i].Ref.JobID)
