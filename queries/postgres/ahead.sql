@@ -25,14 +25,18 @@ FROM (
 ) AS l;
 
 -- name: Announced :one
--- What was announced last, and the newest turn that is committed.
-SELECT a.preview, (
-    SELECT t.turn_id FROM pl_pool_turns AS t WHERE t.pool_id = @pool_id ORDER BY t.turn_no DESC LIMIT 1
-)::text AS committed
-FROM pl_turn_previews AS a
-WHERE a.pool_id = @pool_id
-ORDER BY a.turn_no DESC
-LIMIT 1;
+-- What was announced last, and the newest turn that is committed. What is announced beyond the one after that is of turns
+-- that were not taken.
+SELECT a.preview, t.turn_id AS committed
+FROM (
+    SELECT n.turn_no, n.turn_id FROM pl_pool_turns AS n WHERE n.pool_id = @pool_id ORDER BY n.turn_no DESC LIMIT 1
+) AS t
+CROSS JOIN LATERAL (
+    SELECT p.preview FROM pl_turn_previews AS p
+    WHERE p.pool_id = @pool_id AND p.turn_no <= t.turn_no + 1
+    ORDER BY p.turn_no DESC
+    LIMIT 1
+) AS a;
 
 -- name: Announce :exec
 -- A number may have been announced before, by a process whose turn was not taken then.

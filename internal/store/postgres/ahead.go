@@ -6,14 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"math"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/parkinglot/parkinglot/internal/domain"
 	"github.com/parkinglot/parkinglot/internal/store"
@@ -66,12 +63,7 @@ const (
 type order struct {
 	key  int64 // of the lock; 0: no order
 	held bool  // the session may have it
-}
-
-// ahead is a turn that is to be decided ahead.
-type ahead struct {
-	*turn
-
+	way  way
 	last *recollection // what was announced last; nil: nothing that is of use
 }
 
@@ -99,15 +91,13 @@ func (t *turn) mayGoAhead() bool {
 
 // goAhead decides and takes the turn ahead, or when that cannot be, in its order. It returns false when it has to be taken
 // anew: nothing was written.
-func (s *Store) goAhead(ctx context.Context, t *turn) (arrived bool) {
+func (t *turn) goAhead(ctx context.Context) (taken bool, err error) {
 	if t.spec.Meanwhile != nil {
 		t.spec.Meanwhile() // others should not wait for it
 	}
-	acquiring, cancel := context.WithTimeout(ctx, callTimeout)
-	conn, err := s.pool.Acquire(acquiring)
-	cancel()
+	conn, err := t.acquire(ctx)
 	if err != nil {
-		return false
+		return true, classify(t.what(), err)
 	}
 	defer conn.Release()
 	t.conn = conn
@@ -116,40 +106,37 @@ func (s *Store) goAhead(ctx context.Context, t *turn) (arrived bool) {
 		t.conn = nil
 	}()
 	t.order.held = true
-	a := &ahead{turn: t}
-	switch err := a.decide(ctx); {
+	switch err := t.decideAhead(ctx); {
 	case err == nil:
 		// From here the caller's context ending would only leave an unknown commit.
-		return a.take(context.WithoutCancel(ctx))
+		return t.takeAhead(context.WithoutCancel(ctx))
 	case errors.Is(err, errNotAhead):
 		// Who decides next goes by what this turn leaves, so it has to wait for that.
 		t.rollback(ctx)
-		t.seat.way, t.seat.last = unready, a.last
-		t.seat.err = t.alone(ctx)
-		return true
+		t.order.way = unready
+		return true, t.alone(ctx)
 	default:
-		a.refuse(ctx, err)
+		t.refuse(ctx, err)
 		if hasCode(err, codeLockNotAvailable) { // nor is it waited for once more
 			t.leaveOrder(ctx)
-			t.order = order{}
+			t.order.key = 0
 		}
-		return false
+		return false, nil
 	}
 }
 
 // refuse leaves the turn to be taken without. It gets another id: under this one something else may have been announced, and
 // whoever goes by that would take what is committed for it.
-func (a *ahead) refuse(ctx context.Context, err error) {
-	a.log.DebugContext(ctx, "a turn is not taken ahead", "pool", a.spec.Pool, "error", err)
-	a.seat.way = refused
-	if a.rq != nil {
-		a.rq.TurnID = uuid.NewString()
+func (t *turn) refuse(ctx context.Context, err error) {
+	t.log.DebugContext(ctx, "a turn is not taken ahead", "pool", t.spec.Pool, "error", err)
+	t.order.way = refused
+	if t.rq != nil {
+		t.rq.TurnID = uuid.NewString()
 	}
 }
 
-// decide waits until nobody else decides ahead, decides on what is announced, and announces what that will leave.
-func (a *ahead) decide(ctx context.Context) error {
-	t := a.turn
+// decideAhead waits until nobody else decides ahead, decides on what is announced, and announces what that will leave.
+func (t *turn) decideAhead(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, tripTimeout)
 	defer cancel()
 	var found dbsqlc.AnnouncedRow
@@ -173,7 +160,7 @@ func (a *ahead) decide(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	a.last = last
+	t.order.last = last
 	if (last.counters.TurnNo+1)%headsEvery == 0 { // is read, as it is where nobody else takes turns
 		return errNotAhead
 	}
@@ -266,15 +253,11 @@ func (t *turn) announce(ctx context.Context) *announcement {
 		return nil
 	}
 	tenants := t.tenants
-	if last := t.seat.last; last != nil && last.holds(&t.counters) {
+	if last := t.order.last; last != nil && last.holds(&t.counters) {
 		tenants = maps.Clone(last.tenants)
 		maps.Copy(tenants, t.tenants)
 	}
 	a, err := t.announcement(tenants)
-	if err == nil && a != nil {
-		// Turns that were announced and not taken, this being the newest one.
-		a.prune = &dbsqlc.PruneAnnouncedParams{PoolID: a.PoolID, From: t.d.Counters.TurnNo + 1, Until: math.MaxInt64}
-	}
 	if err != nil {
 		t.log.DebugContext(ctx, "a turn is not announced", "pool", t.spec.Pool, "error", err)
 	}
@@ -290,31 +273,26 @@ func (a *announcement) send(ctx context.Context, p pipe) error {
 	return p.Announce(ctx, a.AnnounceParams)
 }
 
-// take writes the turn in one round trip, which waits for the pool's lock at the database. It returns false when the
+// takeAhead writes the turn in one round trip, which waits for the pool's lock at the database. It returns false when the
 // database does not agree.
-func (a *ahead) take(ctx context.Context) (arrived bool) {
-	t := a.turn
+func (t *turn) takeAhead(ctx context.Context) (taken bool, err error) {
 	sent := time.Now()
-	err := a.send(ctx)
-	var wrong *pgconn.PgError
-	switch {
-	case err == nil:
-		t.seat.way = decidedAhead
+	if err = t.sendAhead(ctx); err == nil {
+		t.order.way = decidedAhead
 		t.committed()
-	case errors.As(err, &wrong) && wrong.SeverityUnlocalized == "ERROR", errors.Is(err, errNothingSent), pgconn.SafeToRetry(err):
-		if wrong != nil && strings.HasSuffix(wrong.Message, "clocks") && time.Since(sent) < mostBehind { // else the wait was too long
+		return true, nil
+	}
+	if nothing, clocks := notWritten(err); nothing {
+		if clocks && time.Since(sent) < mostBehind { // else the wait was too long
 			t.reckoning.forget()
 		}
-		a.refuse(ctx, err)
-		return false
-	default:
-		t.seat.err = fmt.Errorf("postgres: %s: %w: %w", t.what(), store.ErrCommitUnknown, err)
+		t.refuse(ctx, err)
+		return false, nil
 	}
-	return true
+	return true, fmt.Errorf("postgres: %s: %w: %w", t.what(), store.ErrCommitUnknown, err)
 }
 
-func (a *ahead) send(ctx context.Context) error {
-	t := a.turn
+func (t *turn) sendAhead(ctx context.Context) error {
 	w, err := prepareWrites(t)
 	if err != nil {
 		return fmt.Errorf("%w: %w", errNothingSent, err)

@@ -47,13 +47,10 @@ type seat struct {
 	// told says that the convoy is over (false), or that this turn is to lead the next one.
 	told chan bool
 	// Set by who leads, before the turn is told.
-	arrived bool  // the turn was taken, or nobody knows; else it has to be taken alone
-	err     error // why nobody knows
-	refused bool  // the database did not agree, to this turn or to another one
-	// Where several processes decide ahead.
-	way      way
-	last     *recollection // what was announced last, if the turn is unready; nil: nothing that is of use
-	panicked any           // what a callback panicked with; for its own goroutine
+	arrived  bool  // the turn was taken, or nobody knows; else it has to be taken alone
+	err      error // why nobody knows
+	refused  bool  // the database did not agree, to this turn or to another one
+	panicked any   // what a callback panicked with; for its own goroutine
 }
 
 // join returns true when the turn is to lead a convoy, false when it has come along with
@@ -185,13 +182,7 @@ func (s *Store) seatConn(ctx context.Context, turns []*turn) (*pgxpool.Conn, err
 			t.meanwhile()
 		}
 	}
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
-	defer cancel()
-	conn, err := s.pool.Acquire(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("get a connection: %w", err)
-	}
-	return conn, nil
+	return s.acquire(ctx)
 }
 
 // load is how much the turn adds to a convoy, as a number of requests: large payloads are
@@ -250,11 +241,9 @@ func (s *Store) now() (time.Time, bool) {
 // convoy writes what the turns have decided, in one transaction of one round trip.
 func (s *Store) convoy(ctx context.Context, conn *pgxpool.Conn, turns []*turn) {
 	err := s.sendConvoy(ctx, conn, turns)
-	var refused *pgconn.PgError
-	wrong := errors.As(err, &refused) && refused.SeverityUnlocalized == "ERROR"
-	if wrong || errors.Is(err, errNothingSent) || pgconn.SafeToRetry(err) {
+	if nothing, clocks := notWritten(err); nothing {
 		// Every turn is taken alone: which of them is the cause is found out there.
-		if wrong && strings.HasSuffix(refused.Message, "clocks") {
+		if clocks {
 			s.reckoning.forget()
 		}
 		s.riverIDs.refused(err)
@@ -287,6 +276,15 @@ func (t *turn) safely(f func()) {
 		}
 	}()
 	f()
+}
+
+// notWritten reports whether a transaction of one round trip that ended with err has surely written nothing, and whether the
+// clock was the reason.
+func notWritten(err error) (nothing, clocks bool) {
+	if pg, ok := errors.AsType[*pgconn.PgError](err); ok && pg.SeverityUnlocalized == "ERROR" {
+		return true, strings.HasSuffix(pg.Message, "clocks")
+	}
+	return errors.Is(err, errNothingSent) || pgconn.SafeToRetry(err), false
 }
 
 var errNothingSent = errors.New("nothing was sent")

@@ -121,7 +121,7 @@ func (r *recollection) next(t *turn) *recollection {
 	} else if t.seat.arrived {
 		r.refused = 0
 	}
-	r.rest(t.seat.way)
+	r.rest(t.order.way)
 	r.load = t.rq.Len()
 	r.crowd = t.waited || r.crowd && r.trust < 0
 	for i := range t.rq.Settles { // ends, or is not as it was thought to be

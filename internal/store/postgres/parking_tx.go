@@ -53,14 +53,12 @@ func (s *Store) InFacility(ctx context.Context, id parking.FacilityID, change fu
 		return classify(what+": queue", unavailable(err))
 	}
 	defer leave()
-	acquiring, cancel := context.WithTimeout(ctx, callTimeout)
-	conn, err := s.pool.Acquire(acquiring)
-	cancel()
+	conn, err := s.acquire(ctx)
 	if err != nil {
-		return classify(what+": get a connection", unavailable(err))
+		return classify(what, err)
 	}
 	defer conn.Release() // closes one whose transaction is still open
-	ctx, cancel = context.WithTimeout(ctx, facilityTimeout)
+	ctx, cancel := context.WithTimeout(ctx, facilityTimeout)
 	defer cancel()
 	t := &facilityTx{Store: s, conn: conn, q: dbsqlc.New(conn)}
 	if err := t.begin(ctx, id); err != nil {

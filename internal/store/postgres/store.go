@@ -196,6 +196,17 @@ func (s *Store) Connections() *pgxpool.Pool { return s.pool }
 // Schema is where the tables are, River's too.
 func (s *Store) Schema() string { return s.schema }
 
+// acquire waits for a connection of turns and reads. Error: store.ErrUnavailable.
+func (s *Store) acquire(ctx context.Context) (*pgxpool.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	conn, err := s.pool.Acquire(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("get a connection: %w", unavailable(err))
+	}
+	return conn, nil
+}
+
 // clock is the injected now as a parameter; not valid: the database's clock.
 func (s *Store) clock() pgtype.Timestamptz {
 	if s.opts.Now == nil {

@@ -65,8 +65,10 @@ func (s *Store) Turn(ctx context.Context, spec store.TurnSpec) (plan.Decisions, 
 	}
 	if t.mayOrder() {
 		t.order.key = s.aheadLock(spec.Pool)
-		if t.mayGoAhead() && s.goAhead(ctx, t) {
-			return t.d, t.seat.err
+		if t.mayGoAhead() {
+			if taken, err := t.goAhead(ctx); taken {
+				return t.d, err
+			}
 		}
 	}
 	err := t.alone(ctx)
@@ -98,11 +100,9 @@ func (t *turn) attempt(ctx context.Context) error {
 		t.spec.Meanwhile()
 	}
 	if t.conn == nil {
-		acquiring, cancel := context.WithTimeout(ctx, callTimeout)
-		conn, err := t.Store.pool.Acquire(acquiring)
-		cancel()
+		conn, err := t.acquire(ctx)
 		if err != nil {
-			return classify(t.what()+": get a connection", unavailable(err))
+			return classify(t.what(), err)
 		}
 		t.conn = conn
 		defer func() {
@@ -250,7 +250,7 @@ func (t *turn) readCrowded(ctx context.Context, recalled *recollection) (*reads,
 	})
 	if disorder {
 		t.rollback(ctx)
-		t.order = order{}
+		t.order.key, t.order.held = 0, false
 		return t.readCrowded(ctx, recalled)
 	}
 	if err != nil {

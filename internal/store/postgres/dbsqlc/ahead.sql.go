@@ -90,13 +90,16 @@ func (q *Queries) Announce(ctx context.Context, arg AnnounceParams) error {
 }
 
 const announced = `-- name: Announced :one
-SELECT a.preview, (
-    SELECT t.turn_id FROM pl_pool_turns AS t WHERE t.pool_id = $1 ORDER BY t.turn_no DESC LIMIT 1
-)::text AS committed
-FROM pl_turn_previews AS a
-WHERE a.pool_id = $1
-ORDER BY a.turn_no DESC
-LIMIT 1
+SELECT a.preview, t.turn_id AS committed
+FROM (
+    SELECT n.turn_no, n.turn_id FROM pl_pool_turns AS n WHERE n.pool_id = $1 ORDER BY n.turn_no DESC LIMIT 1
+) AS t
+CROSS JOIN LATERAL (
+    SELECT p.preview FROM pl_turn_previews AS p
+    WHERE p.pool_id = $1 AND p.turn_no <= t.turn_no + 1
+    ORDER BY p.turn_no DESC
+    LIMIT 1
+) AS a
 `
 
 type AnnouncedRow struct {
@@ -104,7 +107,8 @@ type AnnouncedRow struct {
 	Committed string
 }
 
-// What was announced last, and the newest turn that is committed.
+// What was announced last, and the newest turn that is committed. What is announced beyond the one after that is of turns
+// that were not taken.
 func (q *Queries) Announced(ctx context.Context, poolID string) (AnnouncedRow, error) {
 	row := q.db.QueryRow(ctx, announced, poolID)
 	var i AnnouncedRow
